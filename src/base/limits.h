@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every limit of the product.  Each has a test at it and one over it; beyond a
+ * limit we refuse with a typed error, never block, never abort.
+ */
+#pragma once
+
+#define LLM_KIB 1024ull
+#define LLM_MIB (1024ull * LLM_KIB)
+#define LLM_GIB (1024ull * LLM_MIB)
+
+/* ---- files (format/) ---- */
+#define LLM_GGUF_MAX_HEADER_BYTES (256 * LLM_MIB) /* metadata and tensor table */
+#define LLM_GGUF_MAX_KEYS 65536
+#define LLM_GGUF_MAX_TENSORS 65536
+#define LLM_GGUF_MAX_KEY_BYTES 1024
+#define LLM_GGUF_MAX_NAME_BYTES 256       /* tensor name; ggml itself allows 64 */
+#define LLM_GGUF_MAX_STRING_BYTES (16 * LLM_MIB)
+#define LLM_GGUF_MAX_ARRAY_ITEMS (4 * 1024 * 1024)
+#define LLM_GGUF_MAX_ARRAY_DEPTH 1        /* arrays of arrays are refused */
+#define LLM_GGUF_MAX_ALIGNMENT (1 * LLM_MIB)
+
+/* ---- models (format/, engine/) ---- */
+#define LLM_MODEL_MAX_LAYERS 1024
+#define LLM_MODEL_MAX_WIDTH 262144        /* embedding, feed-forward */
+#define LLM_MODEL_MAX_HEADS 1024
+#define LLM_MODEL_MAX_HEAD_DIM 1024
+#define LLM_MODEL_MAX_VOCAB (2 * 1024 * 1024)
+#define LLM_MODEL_MAX_CONTEXT (16 * 1024 * 1024)
+
+/* ---- text ---- */
+#define LLM_TOKEN_MAX_BYTES 65536         /* one vocabulary entry */
+#define LLM_TEXT_MAX_BYTES (16 * LLM_MIB) /* one text to tokenize */
+
+/* ---- engine ---- */
+#define LLM_POOL_MAX_THREADS 256
+#define LLM_BATCH_MAX_ROWS 512            /* rows of one run */
+#define LLM_BATCH_MAX_SLOTS 64            /* sequences of one run */
+#define LLM_KV_PAGE_TOKENS 32
+#define LLM_ENGINE_MAX_REQUESTS 1024      /* queued and running */
+#define LLM_ENGINE_MAX_MODELS 16          /* loaded at once */
+#define LLM_MAX_STOP_STRINGS 16
+#define LLM_MAX_STOP_BYTES 256            /* of one stop string */
+#define LLM_MAX_LOGIT_BIAS 1024
+#define LLM_MAX_LOGPROBS 20
+#define LLM_MAX_PENALTY_WINDOW 64         /* last tokens that penalties look at */
+
+/* ---- bus (daemon/) ---- */
+#define LLM_MAX_REQUEST_BYTES (4 * LLM_MIB)   /* body of one method call */
+#define LLM_MAX_MESSAGES 4096                 /* of one chat */
+#define LLM_MAX_REPLY_BYTES (1 * LLM_MIB)
+#define LLM_MAX_IMPORT_FDS 16
+#define LLM_MAX_REQUESTS_PER_UID 128
+#define LLM_MAX_REQUESTS_TOTAL 1024
+#define LLM_MAX_FDS_PER_UID 64
+#define LLM_MAX_INBOUND_BYTES_PER_SENDER (16 * LLM_MIB) /* undispatched */
+#define LLM_MAX_HANDLE_TOKEN_BYTES 64
+#define LLM_MAX_MODEL_NAME_BYTES 128
+#define LLM_MAX_DEADLINE_MS (24u * 3600u * 1000u)
+#define LLM_FLOW_UNACKED_BYTES (64 * LLM_KIB)
+#define LLM_FLOW_PING_TIMEOUT_MS 30000
+#define LLM_DELTA_COALESCE_MS 33
+#define LLM_DELTA_COALESCE_BYTES (4 * LLM_KIB)
+#define LLM_FD_RING_BYTES (256 * LLM_KIB)
+#define LLM_FINISHED_REQUEST_TTL_MS 60000
+#define LLM_CRASHES_TO_QUARANTINE 2
