@@ -45,6 +45,14 @@
 #define LLM_MAX_LOGPROBS 20
 #define LLM_MAX_PENALTY_WINDOW 64         /* last tokens that penalties look at */
 
+/* ---- defaults that are not settings ---- */
+#define LLM_DEFAULT_CONTEXT_WINDOW 8192
+#define LLM_DEFAULT_KV_WINDOWS 8
+#define LLM_DEFAULT_TEMPERATURE 0.7
+#define LLM_DEFAULT_TOP_K 40
+#define LLM_DEFAULT_TOP_P 0.95
+#define LLM_DEFAULT_MIN_P 0.05
+
 /* ---- bus (daemon/) ---- */
 #define LLM_MAX_REQUEST_BYTES (4 * LLM_MIB)   /* body of one method call */
 #define LLM_MAX_MESSAGES 4096                 /* of one chat */
