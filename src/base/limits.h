@@ -45,6 +45,10 @@
 #define LLM_MAX_LOGPROBS 20
 #define LLM_MAX_PENALTY_WINDOW 64         /* last tokens that penalties look at */
 
+/* ---- JSON and the store ---- */
+#define LLM_JSON_MAX_DEPTH 64
+#define LLM_MANIFEST_MAX_BYTES (1 * LLM_MIB)
+
 /* ---- defaults that are not settings ---- */
 #define LLM_DEFAULT_CONTEXT_WINDOW 8192
 #define LLM_DEFAULT_KV_WINDOWS 8

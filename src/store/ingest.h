@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Bytes of a caller's file -> a blob of ours: copied and hashed in one pass.
+ *
+ * Plain blocking functions for a GTask thread.  The caller's file may shrink, grow or
+ * change while we read it: what counts is the bytes we wrote, and they are hashed as we
+ * write them.  A failure or cancellation leaves no file behind.
+ */
+#pragma once
+
+#include "store/store.h"
+
+G_BEGIN_DECLS
+
+/* @fd readable regular file or memfd, else G_DBUS_ERROR_INVALID_ARGS.  Never blocks on a pipe: the kind is checked first. */
+gboolean llm_ingest_check_fd (int fd, guint64 *size, GError **error);
+
+/* Copies @size bytes from the beginning of @fd to blobs_dir by way of tmp_dir. */
+LlmStoreBlob *llm_ingest_copy (int fd, const char *blobs_dir, const char *tmp_dir,
+                               LlmStoreProgress progress, gpointer progress_data,
+                               GCancellable *cancellable, GError **error);
+
+/* Only hashes the file at @path, which stays where it is. */
+LlmStoreBlob *llm_ingest_bundled (const char *path, GCancellable *cancellable, GError **error);
+
+G_END_DECLS

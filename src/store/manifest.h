@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Manifests: JSON on disk <-> LlmStoreModel.
+ *
+ * A manifest is our own file, but a disk can be damaged: everything in it is checked, and
+ * one that does not pass is left out, never trusted.
+ */
+#pragma once
+
+#include "store/store.h"
+
+G_BEGIN_DECLS
+
+LlmStoreModel *llm_manifest_new (const char *name, const LlmStoreBlob *blob, gint64 imported, GVariant *info);
+
+/* @path of the manifest; @name what its place says it is; @blobs_dir where blobs are. Blocks. */
+LlmStoreModel *llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GError **error);
+/* Atomic and durable. Blocks (one small file and its fsync). */
+gboolean llm_manifest_save (const LlmStoreModel *model, const char *path, GError **error);
+
+/* (transfer full) models/<name>/<tag>.json below @models_dir, for a normalised name. */
+char *llm_manifest_path (const char *models_dir, const char *name);
+
+G_END_DECLS
