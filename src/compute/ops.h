@@ -31,7 +31,7 @@ typedef enum {
   LLM_OP_EMBED,       /* y[r,:] = W[token[r],:]                                    w -> y          */
   LLM_OP_RMS_NORM,    /* y[r,i] = x[r,i] / sqrt(mean_i x[r,i]^2 + eps) * g[i]      x, w=g -> y     */
   LLM_OP_MATMUL,      /* y[r,n] = sum_k W[n,k] x[r,k] (+ b[n]) (+ z[r,n])          x, w, (b), (z) -> y */
-  LLM_OP_ROPE,        /* rotary embedding (Su et al. 2021), in place on x, heads of head_dim  x -> x */
+  LLM_OP_ROPE,        /* rotary embedding (Su et al. 2021), in place on x, heads of head_dim  x, (w=factors) -> x */
   LLM_OP_KV_WRITE,    /* K[layer, page(slot[r], position[r])] = x; V[...] = z      x=k, z=v        */
   LLM_OP_ATTENTION,   /* y[r,h,:] = sum_t softmax_t(scale q.k_t) v_t, t <= position[r], GQA   x=q -> y */
   LLM_OP_GLU,         /* y = act(x) * z, elementwise                               x=gate, z=up -> y */
@@ -63,7 +63,8 @@ typedef struct {
   float eps;
 } LlmRmsNormParams;
 
-/* theta_i = (position / scale) * base^(-2i/dim); pair i is (2i, 2i+1) when
+/* theta_i = (position / scale) * base^(-2i/dim) / factor[i], factor (F32 [dim/2]) from w or 1
+ * (Llama 3.1's rope_freqs.weight); pair i is (2i, 2i+1) when
  * interleaved, else (i, i + dim/2); columns >= dim of a head stay. */
 typedef struct {
   guint n_heads;

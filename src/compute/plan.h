@@ -44,7 +44,7 @@ LlmValueId llm_plan_embed (LlmPlan *self, LlmWeightId w);                       
 LlmValueId llm_plan_rms_norm (LlmPlan *self, LlmValueId x, LlmWeightId g, float eps);  /* as x */
 LlmValueId llm_plan_matmul (LlmPlan *self, LlmWeightId w, LlmValueId x,
                             LlmWeightId bias_or_none, LlmValueId residual_or_none);    /* [rows, rows(w)] */
-void llm_plan_rope (LlmPlan *self, LlmValueId x, const LlmRopeParams *p);              /* in place */
+void llm_plan_rope (LlmPlan *self, LlmValueId x, LlmWeightId factors_or_none, const LlmRopeParams *p); /* in place */
 void llm_plan_kv_write (LlmPlan *self, guint layer, LlmValueId k, LlmValueId v);
 LlmValueId llm_plan_attention (LlmPlan *self, LlmValueId q, const LlmAttentionParams *p); /* [rows, n_heads * head_dim_v] */
 LlmValueId llm_plan_glu (LlmPlan *self, LlmActivation act, LlmValueId gate, LlmValueId up);
