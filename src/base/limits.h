@@ -52,6 +52,7 @@
 /* ---- defaults that are not settings ---- */
 #define LLM_DEFAULT_CONTEXT_WINDOW 8192
 #define LLM_DEFAULT_KV_WINDOWS 8
+#define LLM_DEFAULT_KEEP_ALIVE_SECONDS 300 /* as in data/org.local.LLM.gschema.xml */
 #define LLM_DEFAULT_TEMPERATURE 0.7
 #define LLM_DEFAULT_TOP_K 40
 #define LLM_DEFAULT_TOP_P 0.95
