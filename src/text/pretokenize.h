@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Cuts text into the words that byte-level BPE merges within.
+ *
+ * The published regular expressions, written out by hand: one pass, no
+ * backtracking beyond one run of white space.
+ */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef enum {
+  LLM_PRE_LLAMA3, /* numbers in groups of three */
+  LLM_PRE_QWEN2,  /* numbers digit by digit */
+  LLM_PRE_NONE,
+} LlmPretokenizer;
+
+/* By tokenizer.ggml.pre; LLM_PRE_NONE: unknown. @ignore_merges, @add_bos: what the name implies. */
+LlmPretokenizer llm_pretokenizer_find (const char *name, gsize len, gboolean *ignore_merges, gboolean *add_bos);
+
+/* The length in bytes of the first word of @text[0..n), n > 0, valid UTF-8. */
+gsize llm_pretokenize_next (LlmPretokenizer pre, const char *text, gsize n);
+
+G_END_DECLS

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * SentencePiece BPE (Kudo & Richardson 2018): characters merge by the score of the token
+ * they become; what is no token falls back to its bytes.
+ *
+ * Token texts write a space as U+2581.  The vocabulary turns it back when it is loaded; a
+ * U+2581 in the text itself is a space here too, as it is for SentencePiece.
+ */
+#include <string.h>
+
+#include "text/merger.h"
+#include "text/utf8.h"
+#include "text/vocab-private.h"
+
+static gboolean
+merge_pair (gconstpointer vocab, const LlmSymbol *left, const LlmSymbol *right, gint32 *id, double *urgency)
+{
+  const LlmVocab *self = vocab;
+
+  *id = llm_piece_index_find (&self->index, left->start, left->len + right->len);
+  if (*id < 0)
+    return FALSE;
+  *urgency = (double) self->scores[*id];
+  return TRUE;
+}
+
+/* The text with its prefix, U+2581 turned into a space. (transfer full) */
+static char *
+with_spaces (const char *text, gsize len, gboolean space_prefix, gsize *out_len)
+{
+  char *out = g_malloc (len + 1);
+  gsize at = 0;
+
+  if (space_prefix)
+    out[at++] = ' ';
+  for (gsize i = 0; i < len;)
+    {
+      if (len - i >= 3 && memcmp (text + i, "\xe2\x96\x81", 3) == 0)
+        {
+          out[at++] = ' ';
+          i += 3;
+        }
+      else
+        out[at++] = text[i++];
+    }
+  *out_len = at;
+  return out;
+}
+
+static void
+emit (const LlmVocab *self, const LlmSymbol *symbol, GArray *ids)
+{
+  if (symbol->id >= 0)
+    {
+      g_array_append_val (ids, symbol->id);
+      return;
+    }
+  for (guint32 i = 0; i < symbol->len; i++)
+    {
+      gint32 id = self->byte_token[(guint8) symbol->start[i]];
+
+      if (id < 0)
+        id = self->unk;
+      if (id >= 0)
+        g_array_append_val (ids, id);
+    }
+}
+
+void
+llm_spm_tokenize (const LlmVocab *self, const char *text, gsize len, gboolean space_prefix, GArray *ids)
+{
+  gsize n;
+  g_autofree char *spaced = with_spaces (text, len, space_prefix, &n);
+  LlmMerger merger;
+
+  llm_merger_init (&merger);
+  for (gsize i = 0; i < n;)
+    {
+      int step = llm_utf8_step (spaced + i, n - i);
+
+      llm_merger_add (&merger, spaced + i, (guint32) step, llm_piece_index_find (&self->index, spaced + i, (gsize) step));
+      i += (gsize) step;
+    }
+  llm_merger_run (&merger, merge_pair, self);
+  for (guint i = 0; i < merger.symbols->len; i++)
+    if (g_array_index (merger.symbols, LlmSymbol, i).len > 0)
+      emit (self, &g_array_index (merger.symbols, LlmSymbol, i), ids);
+  llm_merger_clear (&merger);
+}

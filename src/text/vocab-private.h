@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tables of a vocabulary and what its tokenizers share.
+ */
+#pragma once
+
+#include "text/piece-index.h"
+#include "text/pretokenize.h"
+#include "text/special-set.h"
+#include "text/vocab.h"
+
+typedef enum { LLM_VOCAB_SPM, LLM_VOCAB_BPE } LlmVocabKind;
+
+/* tokenizer.ggml.token_type */
+enum { LLM_TOKEN_NORMAL = 1, LLM_TOKEN_UNKNOWN, LLM_TOKEN_CONTROL, LLM_TOKEN_USER_DEFINED, LLM_TOKEN_UNUSED, LLM_TOKEN_BYTE };
+
+/* What two neighbouring symbols merge into; open addressing, seeded. */
+typedef struct {
+  guint64 pair; /* left id << 32 | right id, plus 1; 0 = free */
+  guint32 rank;
+  gint32 id;
+} LlmMerge;
+
+struct _LlmVocab {
+  gatomicrefcount refs;
+  LlmVocabKind kind;
+  guint n;
+  char *arena;            /* the bytes of all tokens, one after the other */
+  guint32 *offsets;       /* [n + 1] */
+  guint8 *types;          /* [n] LLM_TOKEN_* */
+  guint8 *eog;            /* [n] */
+  float *scores;          /* [n], SPM */
+  LlmMerge *merges;       /* BPE */
+  guint32 merges_mask;
+  LlmPretokenizer pre;    /* BPE */
+  gboolean ignore_merges; /* BPE: a word that is a token is that token */
+  gint32 byte_token[256]; /* LLM_TOKEN_NONE where there is none */
+  LlmPieceIndex index;    /* normal tokens */
+  LlmSpecialSet control;  /* control and unknown tokens: only where PARSE_SPECIAL is asked for */
+  LlmSpecialSet user;     /* user-defined tokens: vocabulary, found in every text */
+  gint32 bos, eos, unk;
+  gboolean add_bos, add_eos, add_space_prefix;
+};
+
+static inline LlmStr
+llm_vocab_bytes (const LlmVocab *self, gint32 id)
+{
+  return (LlmStr) { self->arena + self->offsets[id], self->offsets[id + 1] - self->offsets[id] };
+}
+
+/* Builds self->merges from tokenizer.ggml.merges. */
+gboolean llm_bpe_load_merges (LlmVocab *self, const LlmGguf *gguf, GError **error);
+/* @text: plain text without special tokens. Scratch is per call. */
+void llm_bpe_tokenize (const LlmVocab *self, const char *text, gsize len, GArray *ids);
+void llm_spm_tokenize (const LlmVocab *self, const char *text, gsize len, gboolean space_prefix, GArray *ids);
