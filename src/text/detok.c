@@ -26,10 +26,49 @@ visible_bytes (const LlmVocab *vocab, gint32 id, LlmDetokFlags flags, gboolean *
   return piece;
 }
 
+static gboolean
+begins_any (const char *p, const char *const *texts)
+{
+  for (; *texts != NULL; texts++)
+    if (g_str_has_prefix (p, *texts))
+      return TRUE;
+  return FALSE;
+}
+
+/* " ." " ?" " !" " ," " 's" " 'm" " 're" " 've" lose their space, " ' " both; in that order, as
+ * Hugging Face's tokenizers do it. Only whole texts: a stream cannot take back a space. */
+static void
+clean_spaces (GString *s, gsize from)
+{
+  static const char *const marks[] = { " ?", " !", " .", " ,", NULL };
+  static const char *const quote[] = { " ' ", NULL };
+  static const char *const endings[] = { " 's", " 'm", " 're", " 've", NULL };
+  static const char *const *const passes[] = { marks, quote, endings };
+
+  for (gsize pass = 0; pass < G_N_ELEMENTS (passes); pass++)
+    {
+      gsize out = from;
+
+      for (gsize i = from; i < s->len; i++)
+        {
+          if (s->str[i] == ' ' && begins_any (s->str + i, passes[pass]))
+            {
+              s->str[out++] = s->str[++i];
+              if (passes[pass] == quote)
+                i++;
+            }
+          else
+            s->str[out++] = s->str[i];
+        }
+      g_string_truncate (s, out);
+    }
+}
+
 gboolean
 llm_detokenize (const LlmVocab *self, const gint32 *ids, gsize n, LlmDetokFlags flags, GString *out, GError **error)
 {
   gboolean strip = self->add_space_prefix;
+  gsize from = out->len;
 
   for (gsize i = 0; i < n; i++)
     if (ids[i] < 0 || (guint) ids[i] >= self->n)
@@ -44,6 +83,8 @@ llm_detokenize (const LlmVocab *self, const gint32 *ids, gsize n, LlmDetokFlags 
 
       g_string_append_len (out, piece.bytes, (gssize) piece.len);
     }
+  if (self->clean_spaces)
+    clean_spaces (out, from);
   return TRUE;
 }
 

@@ -9,28 +9,20 @@
 
 #include "text/utf8.h"
 
-static const struct {
-  const char *name;
-  LlmPretokenizer pre;
-  gboolean ignore_merges, add_bos;
-} pretokenizers[] = {
-  { "llama-bpe", LLM_PRE_LLAMA3, TRUE, TRUE },
-  { "llama3", LLM_PRE_LLAMA3, TRUE, TRUE },
-  { "llama-v3", LLM_PRE_LLAMA3, TRUE, TRUE },
-  { "qwen2", LLM_PRE_QWEN2, FALSE, FALSE },
+static const LlmPretokenizerInfo pretokenizers[] = {
+  { "llama-bpe", LLM_PRE_LLAMA3, TRUE, TRUE, TRUE },
+  { "llama3", LLM_PRE_LLAMA3, TRUE, TRUE, TRUE },
+  { "llama-v3", LLM_PRE_LLAMA3, TRUE, TRUE, TRUE },
+  { "qwen2", LLM_PRE_QWEN2, FALSE, FALSE, FALSE },
 };
 
-LlmPretokenizer
-llm_pretokenizer_find (const char *name, gsize len, gboolean *ignore_merges, gboolean *add_bos)
+const LlmPretokenizerInfo *
+llm_pretokenizer_find (const char *name, gsize len)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (pretokenizers); i++)
     if (strlen (pretokenizers[i].name) == len && memcmp (pretokenizers[i].name, name, len) == 0)
-      {
-        *ignore_merges = pretokenizers[i].ignore_merges;
-        *add_bos = pretokenizers[i].add_bos;
-        return pretokenizers[i].pre;
-      }
-  return LLM_PRE_NONE;
+      return &pretokenizers[i];
+  return NULL;
 }
 
 typedef enum { LETTER, NUMBER, SPACE, NEWLINE, OTHER, END } Class;

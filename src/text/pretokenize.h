@@ -14,11 +14,19 @@ G_BEGIN_DECLS
 typedef enum {
   LLM_PRE_LLAMA3, /* numbers in groups of three */
   LLM_PRE_QWEN2,  /* numbers digit by digit */
-  LLM_PRE_NONE,
 } LlmPretokenizer;
 
-/* By tokenizer.ggml.pre; LLM_PRE_NONE: unknown. @ignore_merges, @add_bos: what the name implies. */
-LlmPretokenizer llm_pretokenizer_find (const char *name, gsize len, gboolean *ignore_merges, gboolean *add_bos);
+/* What the name in tokenizer.ggml.pre implies. */
+typedef struct {
+  const char *name;
+  LlmPretokenizer pre;
+  gboolean ignore_merges; /* a word that is a token is that token, whatever the merges say */
+  gboolean add_bos;
+  gboolean clean_spaces;
+} LlmPretokenizerInfo;
+
+/* NULL: unknown. */
+const LlmPretokenizerInfo *llm_pretokenizer_find (const char *name, gsize len);
 
 /* The length in bytes of the first word of @text[0..n), n > 0, valid UTF-8. */
 gsize llm_pretokenize_next (LlmPretokenizer pre, const char *text, gsize n);

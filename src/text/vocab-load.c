@@ -43,7 +43,7 @@ read_kind (LlmVocab *self, const LlmGguf *gguf, GError **error)
 {
   LlmStr model = { "", 0 }, pre = { "", 0 };
   g_autoptr (GError) local_error = NULL;
-  gboolean implied_bos = FALSE;
+  const LlmPretokenizerInfo *implied;
 
   if (!llm_gguf_str (gguf, "tokenizer.ggml.model", &model, &local_error) && local_error == NULL)
     return invalid (error, "the metadata key tokenizer.ggml.model is missing");
@@ -67,10 +67,15 @@ read_kind (LlmVocab *self, const LlmGguf *gguf, GError **error)
       return FALSE;
     }
   self->kind = LLM_VOCAB_BPE;
-  self->pre = llm_pretokenizer_find (pre.bytes, pre.len, &self->ignore_merges, &implied_bos);
-  self->add_bos = implied_bos;
-  if (self->pre != LLM_PRE_NONE)
-    return TRUE;
+  implied = llm_pretokenizer_find (pre.bytes, pre.len);
+  if (implied != NULL)
+    {
+      self->pre = implied->pre;
+      self->ignore_merges = implied->ignore_merges;
+      self->add_bos = implied->add_bos;
+      self->clean_spaces = implied->clean_spaces;
+      return TRUE;
+    }
   g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the pre-tokenizer \"%.*s\" is not supported; llama-bpe and qwen2 are",
                (int) MIN (pre.len, 64), pre.bytes);
   return FALSE;
@@ -309,6 +314,28 @@ read_special_ids (LlmVocab *self, const LlmGguf *gguf, GError **error)
   return TRUE;
 }
 
+/* Phi 3's own tokenizer lets its special tokens take the white space that follows them. */
+static gboolean
+read_strip_right (LlmVocab *self, const LlmGguf *gguf, GError **error)
+{
+  LlmStr architecture = { "", 0 };
+
+  llm_gguf_str (gguf, "general.architecture", &architecture, NULL);
+  if (!str_is (architecture, "phi3"))
+    return TRUE;
+  self->strip_right = g_try_malloc0 (self->n);
+  if (self->strip_right == NULL)
+    return out_of_memory (error);
+  for (gint32 i = 0; i < (gint32) self->n; i++)
+    {
+      LlmStr text = llm_vocab_bytes (self, i);
+
+      self->strip_right[i] = str_is (text, "</s>")
+                             || (llm_vocab_is_special (self, i) && looks_like_control (text) && !str_is (text, "<|endoftext|>"));
+    }
+  return TRUE;
+}
+
 static gboolean
 load (LlmVocab *self, const LlmGguf *gguf, GError **error)
 {
@@ -325,7 +352,8 @@ load (LlmVocab *self, const LlmGguf *gguf, GError **error)
   self->n = (guint) count;
   return read_types (self, gguf, texts, error) && read_texts (self, texts, error)
          && (self->kind == LLM_VOCAB_BPE || read_scores (self, gguf, error)) && build_index (self, error)
-         && (self->kind == LLM_VOCAB_SPM || llm_bpe_load_merges (self, gguf, error)) && read_special_ids (self, gguf, error);
+         && (self->kind == LLM_VOCAB_SPM || llm_bpe_load_merges (self, gguf, error)) && read_special_ids (self, gguf, error)
+         && read_strip_right (self, gguf, error);
 }
 
 LlmVocab *

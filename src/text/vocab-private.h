@@ -40,6 +40,8 @@ struct _LlmVocab {
   LlmSpecialSet user;     /* user-defined tokens: vocabulary, found in every text */
   gint32 bos, eos, unk;
   gboolean add_bos, add_eos, add_space_prefix;
+  gboolean clean_spaces;  /* a whole text loses the spaces before punctuation (Hugging Face's clean_up_tokenization_spaces) */
+  guint8 *strip_right;    /* [n], nullable: white space after these special tokens goes with them (Phi 3) */
 };
 
 static inline LlmStr

@@ -30,6 +30,7 @@ llm_vocab_unref (LlmVocab *self)
   g_free (self->eog);
   g_free (self->scores);
   g_free (self->merges);
+  g_free (self->strip_right);
   g_free (self);
 }
 
@@ -149,6 +150,9 @@ add_mixed (Run *run, const char *text, gsize len, gboolean parse_special)
       add_text (run, text + begin, at - begin);
       add_token (run, control >= user ? control_id : user_id);
       at += MAX (control, user);
+      while (run->vocab->strip_right != NULL && at < len && g_ascii_isspace (text[at])
+             && run->vocab->strip_right[g_array_index (run->ids, gint32, run->ids->len - 1)])
+        at++;
       begin = at;
     }
   add_text (run, text + begin, len - begin);
