@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* AVX2 + FMA + F16C: 8 floats; 8-bit products through vpmaddubsw, whose pairs must stay below 2^15:
+ * |w| <= 128 and |x| <= 127 do. */
+#include <immintrin.h>
+
+#define VF __m256
+#define VF_LANES 8
+#define VF_ZERO _mm256_setzero_ps ()
+#define VF_LOAD(p) _mm256_loadu_ps ((const float *) (gconstpointer) (p))
+#define VF_LOAD_HALF(p) _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) (gconstpointer) (p)))
+#define VF_FMA(a, b, c) _mm256_fmadd_ps (a, b, c)
+#define VF_SET1(f) _mm256_set1_ps (f)
+#define VF_STORE(p, v) _mm256_storeu_ps (p, v)
+#define VF_SUM(v) sum_f256 (v)
+#define DOT_Q8(w, x, sum) dot_q8 (w, x)
+#define DOT_Q4(w, x, sum) dot_q4 (w, x, sum)
+
+/* |w| . (x with w's sign) */
+static inline __m256i
+dot_q8 (__m256i w, __m256i x)
+{
+  return _mm256_madd_epi16 (_mm256_maddubs_epi16 (_mm256_abs_epi8 (w), _mm256_sign_epi8 (x, w)), _mm256_set1_epi16 (1));
+}
+
+static inline __m256i
+dot_q4 (__m256i w, __m256i x, int sum)
+{
+  __m256i offset = _mm256_zextsi128_si256 (_mm_cvtsi32_si128 (-8 * sum));
+
+  return _mm256_add_epi32 (_mm256_madd_epi16 (_mm256_maddubs_epi16 (w, x), _mm256_set1_epi16 (1)), offset);
+}
+
+#include "compute/cpu/simd-kernels.h"
+
+static gboolean
+usable (void)
+{
+  return __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma") && __builtin_cpu_supports ("f16c");
+}
+
+const LlmCpuKernels llm_cpu_avx2 = SIMD_KERNELS ("avx2");

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* AVX-512 with VNNI: 16 floats; 8-bit products through vpdpbusd on 32 bytes (a block of GGML). */
+#include <immintrin.h>
+
+#define VF __m512
+#define VF_LANES 16
+#define VF_ZERO _mm512_setzero_ps ()
+#define VF_LOAD(p) _mm512_loadu_ps (p)
+#define VF_LOAD_HALF(p) _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) (gconstpointer) (p)))
+#define VF_FMA(a, b, c) _mm512_fmadd_ps (a, b, c)
+#define VF_SET1(f) _mm512_set1_ps (f)
+#define VF_STORE(p, v) _mm512_storeu_ps (p, v)
+#define VF_SUM(v) _mm512_reduce_add_ps (v)
+#define DOT_Q8(w, x, sum) dot_q8 (w, x, sum)
+#define DOT_Q4(w, x, sum) dot_q4 (w, x, sum)
+
+/* vpdpbusd wants unsigned on one side: (w + 128) . x - 128 * sum */
+static inline __m256i
+dot_q8 (__m256i w, __m256i x, int sum)
+{
+  __m256i offset = _mm256_zextsi128_si256 (_mm_cvtsi32_si128 (-128 * sum));
+
+  return _mm256_dpbusd_epi32 (offset, _mm256_xor_si256 (w, _mm256_set1_epi8 ((char) 0x80)), x);
+}
+
+static inline __m256i
+dot_q4 (__m256i w, __m256i x, int sum)
+{
+  return _mm256_dpbusd_epi32 (_mm256_zextsi128_si256 (_mm_cvtsi32_si128 (-8 * sum)), w, x);
+}
+
+#include "compute/cpu/simd-kernels.h"
+
+static gboolean
+usable (void)
+{
+  return __builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512vl") && __builtin_cpu_supports ("avx512bw")
+         && __builtin_cpu_supports ("avx512vnni") && __builtin_cpu_supports ("fma") && __builtin_cpu_supports ("f16c");
+}
+
+const LlmCpuKernels llm_cpu_avx512_vnni = SIMD_KERNELS ("avx512-vnni");

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "compute/cpu/device-cpu.h"
+
+#include <math.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+/* ---- executables ---- */
+
+static void
+cpu_executable_free (LlmExecutable *executable)
+{
+  LlmCpuExecutable *self = (LlmCpuExecutable *) executable;
+  const LlmPlan *plan = executable->plan;
+
+  for (guint i = 0; self->buffer != NULL && i < llm_plan_n_buffers (plan); i++)
+    g_free (self->buffer[i]);
+  g_clear_pointer (&self->rope_owned, g_ptr_array_unref);
+  g_free (self->buffer);
+  g_free ((gpointer) self->rope_freq);
+  g_free (self->rope_table);
+  g_free (self->q8);
+  g_free (self);
+}
+
+/* theta_i = position * freq[i]; see LlmRopeParams. */
+static double *
+rope_frequencies (const LlmPlan *plan, const LlmOp *op)
+{
+  const LlmRopeParams *p = &op->p.rope;
+  double *freq = g_new (double, p->dim / 2);
+
+  for (guint i = 0; i < p->dim / 2; i++)
+    {
+      float factor = 1;
+
+      if (op->w != LLM_NONE)
+        memcpy (&factor, (const guint8 *) llm_plan_weight_at (plan, op->w)->data + 4 * (gsize) i, sizeof factor);
+      freq[i] = pow ((double) p->base, -2.0 * i / p->dim) / (double) p->scale / (double) factor;
+    }
+  return freq;
+}
+
+/* Ops with the same frequencies share one array, so that a run makes their table once. */
+static const double *
+shared_frequencies (const LlmCpuExecutable *self, const LlmPlan *plan, guint op)
+{
+  const LlmOp *mine = llm_plan_op (plan, op);
+
+  for (guint i = 0; i < op; i++)
+    {
+      const LlmOp *other = llm_plan_op (plan, i);
+
+      if (other->kind == LLM_OP_ROPE && other->w == mine->w && other->p.rope.dim == mine->p.rope.dim
+          && other->p.rope.base == mine->p.rope.base && other->p.rope.scale == mine->p.rope.scale)
+        return self->rope_freq[i];
+    }
+  g_ptr_array_add (self->rope_owned, rope_frequencies (plan, mine));
+  return self->rope_owned->pdata[self->rope_owned->len - 1];
+}
+
+static gboolean
+allocate (LlmCpuExecutable *self, const LlmPlan *plan, const LlmRunLimits *limits)
+{
+  gsize n_ops = llm_plan_n_ops (plan), rope_dim = 2, quantised_width = 0;
+
+  self->buffer = g_new0 (float *, MAX (llm_plan_n_buffers (plan), 1));
+  for (guint i = 0; i < llm_plan_n_buffers (plan); i++)
+    {
+      gsize rows = llm_plan_buffer_rows (plan, i) == LLM_ROWS_OUT ? MAX (limits->max_out, 1) : limits->max_rows;
+
+      self->buffer[i] = g_try_new (float, rows * llm_plan_buffer_width (plan, i));
+      if (self->buffer[i] == NULL)
+        return FALSE;
+      self->parent.memory_bytes += rows * llm_plan_buffer_width (plan, i) * sizeof (float);
+    }
+  for (guint i = 0; i < n_ops; i++)
+    {
+      const LlmOp *op = llm_plan_op (plan, i);
+
+      if (op->kind == LLM_OP_ROPE)
+        rope_dim = MAX (rope_dim, op->p.rope.dim);
+      if (op->kind == LLM_OP_MATMUL)
+        quantised_width = MAX (quantised_width, llm_plan_value (plan, op->x)->width);
+    }
+  self->q8 = g_try_new (LlmQ8Block, limits->max_rows * (quantised_width / 32 + 1));
+  self->rope_table = g_try_new (float, limits->max_rows * rope_dim);
+  self->parent.memory_bytes += limits->max_rows * ((quantised_width / 32 + 1) * sizeof (LlmQ8Block) + rope_dim * sizeof (float));
+  return self->q8 != NULL && self->rope_table != NULL;
+}
+
+static LlmExecutable *
+cpu_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
+{
+  LlmCpuExecutable *self = g_new0 (LlmCpuExecutable, 1);
+
+  self->device = (LlmCpuDevice *) device;
+  self->parent.plan = plan;
+  if (!allocate (self, plan, limits))
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "no memory for the activations of %u rows", limits->max_rows);
+      cpu_executable_free (&self->parent);
+      return NULL;
+    }
+  self->rope_freq = g_new0 (const double *, MAX (llm_plan_n_ops (plan), 1));
+  self->rope_owned = g_ptr_array_new_with_free_func (g_free);
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    if (llm_plan_op (plan, i)->kind == LLM_OP_ROPE)
+      self->rope_freq[i] = shared_frequencies (self, plan, i);
+  self->logits = self->buffer[llm_plan_value (plan, llm_plan_logits (plan))->buffer];
+  return &self->parent;
+}
+
+static gboolean
+cpu_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch, GError **error)
+{
+  LlmCpuExecutable *self = (LlmCpuExecutable *) executable;
+
+  self->batch = batch;
+  self->kv = (LlmCpuKv *) kv;
+  self->q8_of = LLM_NONE;
+  self->rope_of = NULL;
+  return TRUE;
+}
+
+static void
+profile (LlmExecutable *executable, guint i, gint64 ns, const LlmBatch *batch)
+{
+  double kv_len = 0;
+  LlmOpCost cost;
+
+  for (guint r = 0; r < batch->n_rows; r++)
+    kv_len += (batch->position[r] + 1.0) / batch->n_rows;
+  cost = llm_plan_op_cost (executable->plan, i, batch->n_rows, batch->n_out, kv_len);
+  executable->profile[i].calls++;
+  executable->profile[i].ns += (guint64) ns;
+  executable->profile[i].bytes += cost.bytes;
+  executable->profile[i].flops += cost.flops;
+}
+
+static gint64
+now_ns (void)
+{
+  struct timespec ts;
+
+  clock_gettime (CLOCK_MONOTONIC, &ts);
+  return ts.tv_sec * (gint64) 1000000000 + ts.tv_nsec;
+}
+
+static gboolean
+cpu_wait (LlmExecutable *executable, const float **logits, GError **error)
+{
+  LlmCpuExecutable *self = (LlmCpuExecutable *) executable;
+
+  for (guint i = 0; i < llm_plan_n_ops (executable->plan); i++)
+    {
+      gint64 start = executable->profiling ? now_ns () : 0;
+
+      llm_cpu_run_op (self, i);
+      if (executable->profiling)
+        profile (executable, i, now_ns () - start, self->batch);
+    }
+  *logits = self->logits;
+  return TRUE;
+}
+
+/* ---- KV cache ---- */
+
+static void
+cpu_kv_free (LlmKvBuffer *kv)
+{
+  LlmCpuKv *self = (LlmCpuKv *) kv;
+
+  munmap (self->bytes, kv->bytes);
+  g_free (self);
+}
+
+static LlmKvBuffer *
+cpu_kv_new (LlmDevice *device, const LlmKvLayout *layout, guint n_pages, GError **error)
+{
+  LlmCpuKv *self = g_new0 (LlmCpuKv, 1);
+  gsize elem = layout->dtype == LLM_DTYPE_F16 ? 2 : 4;
+  guint64 page_bytes;
+
+  llm_kv_layout_page_bytes (layout, &page_bytes); /* checked by device.c */
+  self->parent.bytes = page_bytes * n_pages;
+  self->bytes = mmap (NULL, self->parent.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (self->bytes == MAP_FAILED)
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "no memory for a KV cache of %" G_GUINT64_FORMAT " bytes", self->parent.bytes);
+      g_free (self);
+      return NULL;
+    }
+  self->k_row = layout->n_kv_heads * layout->head_dim_k * elem;
+  self->v_row = layout->n_kv_heads * layout->head_dim_v * elem;
+  self->k_layer = (gsize) n_pages * layout->page_tokens * self->k_row;
+  self->v_layer = (gsize) n_pages * layout->page_tokens * self->v_row;
+  self->v_bytes = self->bytes + layout->n_layers * self->k_layer;
+  return &self->parent;
+}
+
+/* ---- the device ---- */
+
+static double
+cpu_noise (const LlmDevice *device, const LlmDtypeInfo *dtype)
+{
+  const LlmCpuKernels *kernels = ((const LlmCpuDevice *) device)->kernels;
+
+  if (kernels->noise == 0)
+    return 0;
+  return dtype->id == LLM_DTYPE_F32 || dtype->id == LLM_DTYPE_F16 ? 1e-4 : kernels->noise;
+}
+
+static void
+cpu_device_free (LlmDevice *device)
+{
+  llm_pool_free (((LlmCpuDevice *) device)->pool);
+  g_free (device);
+}
+
+static const LlmDeviceClass cpu_class = {
+  cpu_compile, cpu_kv_new, cpu_noise, cpu_device_free, cpu_submit, cpu_wait, cpu_executable_free, cpu_kv_free,
+};
+
+/* "model name" of /proc/cpuinfo, or a plain word. */
+static char *
+cpu_name (void)
+{
+  g_autofree char *text = NULL;
+  char *line, *colon;
+
+  if (!g_file_get_contents ("/proc/cpuinfo", &text, NULL, NULL) || (line = strstr (text, "model name")) == NULL
+      || (colon = strchr (line, ':')) == NULL)
+    return g_strdup ("CPU");
+  line = strchr (colon, '\n');
+  return g_strstrip (g_strndup (colon + 1, line != NULL ? (gsize) (line - colon - 1) : strlen (colon + 1)));
+}
+
+LlmDevice *
+llm_cpu_device_new (guint n_threads, const char *isa, GError **error)
+{
+  const LlmCpuKernels *kernels = llm_cpu_kernels_find (isa, error);
+  LlmCpuDevice *self;
+  guint64 total;
+
+  if (kernels == NULL)
+    return NULL;
+  total = (guint64) sysconf (_SC_PHYS_PAGES) * (guint64) sysconf (_SC_PAGESIZE);
+  self = g_new0 (LlmCpuDevice, 1);
+  self->parent.klass = &cpu_class;
+  self->parent.info = (LlmDeviceInfo) { g_strdup ("cpu"), cpu_name (), g_strdup (kernels->name), g_strnfill (32, '0'), LLM_DEVICE_CPU, total, total / 4 * 3 };
+  self->kernels = kernels;
+  self->pool = llm_pool_new (n_threads);
+  return &self->parent;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The CPU as a compute device: ops one after the other, each shared out over the worker pool.
+ */
+#pragma once
+
+#include "base/pool.h"
+#include "compute/cpu/kernels.h"
+#include "compute/devices.h"
+
+typedef struct {
+  LlmDevice parent;
+  LlmPool *pool; /* (owned) */
+  const LlmCpuKernels *kernels;
+} LlmCpuDevice;
+
+typedef struct {
+  LlmKvBuffer parent;
+  guint8 *bytes;         /* K of all layers, then V of all layers */
+  gsize k_row, v_row;    /* bytes of one token's keys, values */
+  gsize k_layer, v_layer; /* bytes of one layer */
+  guint8 *v_bytes;       /* (in bytes) */
+} LlmCpuKv;
+
+typedef struct {
+  LlmExecutable parent;
+  float **buffer;      /* [n_buffers], rows of buffer_width */
+  float *logits;       /* (in buffer) */
+  LlmQ8Block *q8;      /* [max_rows, max quantised width / 32] */
+  LlmValueId q8_of;    /* the value whose rows q8 holds in this run */
+  const double **rope_freq; /* [n_ops]: [dim / 2] of each rope op, NULL elsewhere; of rope_owned */
+  GPtrArray *rope_owned;
+  float *rope_table;   /* [max_rows, dim]: cos, sin of the ops that share rope_of's frequencies */
+  const double *rope_of;
+  const LlmBatch *batch;
+  LlmCpuKv *kv;
+  LlmCpuDevice *device;
+} LlmCpuExecutable;
+
+LlmDevice *llm_cpu_device_new (guint n_threads, const char *isa, GError **error);
+/* Runs op @i of the batch in self->batch. */
+void llm_cpu_run_op (LlmCpuExecutable *self, guint i);

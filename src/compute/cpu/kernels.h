@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The inner loops that differ by instruction set; everything else of the CPU device is
+ * written once.  Every product is of one weight row and one input row alone, in a fixed order,
+ * so that a row's result does not depend on the rows beside it.
+ */
+#pragma once
+
+#include "compute/ops.h"
+
+/* Input rows of the quantised kernels: blocks of 32, y = d * q. */
+typedef struct {
+  float d;
+  gint32 sum;  /* of q */
+  gint8 q[32]; /* -127..127 */
+} LlmQ8Block;
+
+/* y[r * y_stride + n] = dot (weight row n, input row r) for n < @n_w, r < @n_x; rows of @k elements.
+ * Input rows are float[k], or LlmQ8Block[k / 32] when the kernel's quantised flag is set. */
+typedef void (*LlmMatmulKernel) (const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y, gsize y_stride);
+
+typedef struct {
+  LlmMatmulKernel run;
+  gboolean quantised; /* input rows are LlmQ8Block */
+} LlmMatmulRow;
+
+typedef struct {
+  const char *name; /* "scalar", "avx2", ... */
+  gboolean (*usable) (void);
+  LlmMatmulRow f32, f16, q8_0, q4_0;
+  float (*dot_f32) (const float *q, const void *k, guint n);
+  float (*dot_f16) (const float *q, const void *k, guint n);
+  void (*axpy_f32) (float *y, float a, const void *v, guint n); /* y += a * v */
+  void (*axpy_f16) (float *y, float a, const void *v, guint n);
+  void (*quantise) (const float *x, LlmQ8Block *q, guint k);
+  void (*to_half) (const float *x, guint16 *h, guint n);
+  double noise; /* of a quantised matmul chain; see llm_device_noise() */
+} LlmCpuKernels;
+
+extern const LlmCpuKernels llm_cpu_scalar;
+#ifdef __x86_64__
+extern const LlmCpuKernels llm_cpu_avx2;
+extern const LlmCpuKernels llm_cpu_avx512_vnni;
+#endif
+
+/* By name; NULL or "": the environment's LLM_CPU_ISA, else the best one this CPU has.
+ * LLM_ERROR_NOT_SUPPORTED names those there are. */
+const LlmCpuKernels *llm_cpu_kernels_find (const char *name, GError **error);

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The definitions: plain C, sums in double, the weights decoded by their own definition.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "compute/cpu/kernels.h"
+
+#define PIECE 256 /* elements decoded at a time; a multiple of every block size */
+
+static void
+matmul (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y,
+        gsize y_stride)
+{
+  float piece[PIECE];
+
+  for (guint n = 0; n < n_w; n++)
+    for (guint r = 0; r < n_x; r++)
+      {
+        const float *row = (const float *) (gconstpointer) (x + r * x_stride);
+        double sum = 0;
+
+        for (guint at = 0; at < k; at += PIECE)
+          {
+            guint count = MIN (PIECE, k - at);
+
+            dtype->decode (w + n * w_stride + (gsize) at / dtype->block_elems * dtype->block_bytes, piece, count);
+            for (guint i = 0; i < count; i++)
+              sum += (double) piece[i] * (double) row[at + i];
+          }
+        y[r * y_stride + n] = (float) sum;
+      }
+}
+
+#define MATMUL(name, id)                                                                                                                   \
+  static void name (const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y,             \
+                    gsize y_stride)                                                                                                        \
+  {                                                                                                                                        \
+    matmul (llm_dtype_info (id), w, w_stride, n_w, x, x_stride, n_x, k, y, y_stride);                                                      \
+  }
+
+MATMUL (matmul_f32, LLM_DTYPE_F32)
+MATMUL (matmul_f16, LLM_DTYPE_F16)
+MATMUL (matmul_q8_0, LLM_DTYPE_Q8_0)
+MATMUL (matmul_q4_0, LLM_DTYPE_Q4_0)
+
+static float
+load_f32 (const void *p, guint i)
+{
+  float f;
+
+  memcpy (&f, (const guint8 *) p + 4 * (gsize) i, sizeof f);
+  return f;
+}
+
+static float
+load_f16 (const void *p, guint i)
+{
+  guint16 h;
+
+  memcpy (&h, (const guint8 *) p + 2 * (gsize) i, sizeof h);
+  return llm_half_to_float (h);
+}
+
+static float
+dot_f32 (const float *q, const void *k, guint n)
+{
+  double sum = 0;
+
+  for (guint i = 0; i < n; i++)
+    sum += (double) q[i] * (double) load_f32 (k, i);
+  return (float) sum;
+}
+
+static float
+dot_f16 (const float *q, const void *k, guint n)
+{
+  double sum = 0;
+
+  for (guint i = 0; i < n; i++)
+    sum += (double) q[i] * (double) load_f16 (k, i);
+  return (float) sum;
+}
+
+static void
+axpy_f32 (float *y, float a, const void *v, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    y[i] += a * load_f32 (v, i);
+}
+
+static void
+axpy_f16 (float *y, float a, const void *v, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    y[i] += a * load_f16 (v, i);
+}
+
+static void
+to_half (const float *x, guint16 *h, guint n)
+{
+  for (guint i = 0; i < n; i++)
+    h[i] = llm_float_to_half (x[i]);
+}
+
+static gboolean
+usable (void)
+{
+  return TRUE;
+}
+
+const LlmCpuKernels llm_cpu_scalar = {
+  .name = "scalar",
+  .usable = usable,
+  .f32 = { matmul_f32, FALSE },
+  .f16 = { matmul_f16, FALSE },
+  .q8_0 = { matmul_q8_0, FALSE },
+  .q4_0 = { matmul_q4_0, FALSE },
+  .dot_f32 = dot_f32,
+  .dot_f16 = dot_f16,
+  .axpy_f32 = axpy_f32,
+  .axpy_f16 = axpy_f16,
+  .to_half = to_half,
+  .noise = 0,
+};

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is the same for every device: dispatch, and the check of a batch before any
+ * kernel trusts an index of it.
+ */
+#include "compute/device.h"
+
+#include "base/error.h"
+#include "base/limits.h"
+
+void
+llm_device_info_free (LlmDeviceInfo *info)
+{
+  g_free (info->id);
+  g_free (info->name);
+  g_free (info->driver);
+  g_free (info->uuid);
+  g_free (info);
+}
+
+LlmExecutable *
+llm_device_compile (LlmDevice *self, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
+{
+  LlmExecutable *executable;
+
+  g_assert (llm_plan_logits (plan) != LLM_NONE);
+  g_assert (limits->max_rows >= 1 && limits->max_rows <= LLM_BATCH_MAX_ROWS && limits->max_slots >= 1 && limits->max_slots <= LLM_BATCH_MAX_SLOTS
+            && limits->max_out <= limits->max_rows && limits->max_pages_per_slot >= 1);
+  executable = self->klass->compile (self, plan, limits, error);
+  if (executable == NULL)
+    return NULL;
+  executable->klass = self->klass;
+  executable->device = self;
+  executable->plan = plan;
+  executable->limits = *limits;
+  executable->profile = g_new0 (LlmOpProfile, MAX (llm_plan_n_ops (plan), 1));
+  return executable;
+}
+
+LlmKvBuffer *
+llm_device_kv_new (LlmDevice *self, const LlmKvLayout *layout, guint n_pages, GError **error)
+{
+  LlmKvBuffer *kv;
+  guint64 page_bytes;
+
+  if (n_pages == 0 || !llm_kv_layout_page_bytes (layout, &page_bytes) || page_bytes > G_MAXUINT64 / n_pages)
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "a KV cache of %u pages of this shape cannot be had", n_pages);
+      return NULL;
+    }
+  kv = self->klass->kv_new (self, layout, n_pages, error);
+  if (kv == NULL)
+    return NULL;
+  kv->klass = self->klass;
+  kv->device = self;
+  kv->layout = *layout;
+  kv->n_pages = n_pages;
+  if (kv->bytes == 0)
+    kv->bytes = page_bytes * n_pages;
+  return kv;
+}
+
+const LlmDeviceInfo *
+llm_device_info (const LlmDevice *self)
+{
+  return &self->info;
+}
+
+double
+llm_device_noise (const LlmDevice *self, const LlmDtypeInfo *dtype)
+{
+  return self->klass->noise (self, dtype);
+}
+
+void
+llm_device_free (LlmDevice *self)
+{
+  g_clear_pointer (&self->info.id, g_free);
+  g_clear_pointer (&self->info.name, g_free);
+  g_clear_pointer (&self->info.driver, g_free);
+  g_clear_pointer (&self->info.uuid, g_free);
+  self->klass->device_free (self);
+}
+
+static gboolean G_GNUC_PRINTF (2, 3)
+bad_batch (GError **error, const char *format, ...)
+{
+  va_list args;
+  g_autofree char *what = NULL;
+
+  va_start (args, format);
+  what = g_strdup_vprintf (format, args);
+  va_end (args);
+  g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "batch: %s", what);
+  return FALSE;
+}
+
+static gboolean
+check_row (const LlmExecutable *self, const LlmKvBuffer *kv, const LlmBatch *batch, guint r, guint n_tokens, GError **error)
+{
+  guint pages = MIN (batch->block_table_stride, self->limits.max_pages_per_slot);
+  guint page = batch->position[r] / kv->layout.page_tokens;
+
+  if (batch->token[r] < 0 || (guint) batch->token[r] >= n_tokens)
+    return bad_batch (error, "row %u: token %d; tokens are 0 to %u", r, batch->token[r], n_tokens - 1);
+  if (batch->slot[r] >= batch->n_slots)
+    return bad_batch (error, "row %u: slot %u of %u", r, batch->slot[r], batch->n_slots);
+  if (page >= pages)
+    return bad_batch (error, "row %u: position %u; the block table reaches to %u", r, batch->position[r], pages * kv->layout.page_tokens - 1);
+  for (guint p = 0; p <= page; p++)
+    {
+      guint32 entry = batch->block_table[(gsize) batch->slot[r] * batch->block_table_stride + p];
+
+      if (entry >= kv->n_pages)
+        return bad_batch (error, "row %u: block %u of slot %u is page %u of %u", r, p, batch->slot[r], entry, kv->n_pages);
+    }
+  return TRUE;
+}
+
+/* The rows of the embedding: what a token may be. */
+static guint
+plan_n_tokens (const LlmPlan *plan)
+{
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    if (llm_plan_op (plan, i)->kind == LLM_OP_EMBED)
+      return (guint) llm_plan_weight_at (plan, llm_plan_op (plan, i)->w)->n_rows;
+  return G_MAXINT32;
+}
+
+static gboolean
+check_batch (const LlmExecutable *self, const LlmKvBuffer *kv, const LlmBatch *batch, GError **error)
+{
+  guint n_tokens = plan_n_tokens (self->plan);
+
+  if (batch->n_rows < 1 || batch->n_rows > self->limits.max_rows)
+    return bad_batch (error, "%u rows; 1 to %u are allowed", batch->n_rows, self->limits.max_rows);
+  if (batch->n_slots < 1 || batch->n_slots > self->limits.max_slots)
+    return bad_batch (error, "%u slots; 1 to %u are allowed", batch->n_slots, self->limits.max_slots);
+  if (batch->n_out > MIN (self->limits.max_out, batch->n_rows))
+    return bad_batch (error, "%u out rows; at most %u are allowed", batch->n_out, MIN (self->limits.max_out, batch->n_rows));
+  for (guint o = 0; o < batch->n_out; o++)
+    if (batch->out_row[o] >= batch->n_rows)
+      return bad_batch (error, "out row %u is row %u of %u", o, batch->out_row[o], batch->n_rows);
+  for (guint r = 0; r < batch->n_rows; r++)
+    if (!check_row (self, kv, batch, r, n_tokens, error))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+llm_executable_submit (LlmExecutable *self, LlmKvBuffer *kv, const LlmBatch *batch, GError **error)
+{
+  g_assert (kv->klass == self->klass);
+  return check_batch (self, kv, batch, error) && self->klass->submit (self, kv, batch, error);
+}
+
+gboolean
+llm_executable_wait (LlmExecutable *self, const float **logits, GError **error)
+{
+  return self->klass->wait (self, logits, error);
+}
+
+guint64
+llm_executable_memory_bytes (const LlmExecutable *self)
+{
+  return self->memory_bytes;
+}
+
+void
+llm_executable_free (LlmExecutable *self)
+{
+  g_clear_pointer (&self->profile, g_free);
+  self->klass->executable_free (self);
+}
+
+guint64
+llm_kv_buffer_bytes (const LlmKvBuffer *self)
+{
+  return self->bytes;
+}
+
+void
+llm_kv_buffer_free (LlmKvBuffer *self)
+{
+  self->klass->kv_free (self);
+}
+
+void
+llm_executable_set_profiling (LlmExecutable *self, gboolean on)
+{
+  self->profiling = on;
+}
+
+const LlmOpProfile *
+llm_executable_profile (const LlmExecutable *self, guint *n_ops)
+{
+  *n_ops = llm_plan_n_ops (self->plan);
+  return self->profile;
+}
