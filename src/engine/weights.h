@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The tensors of a model file, mapped read-only.
+ */
+#pragma once
+
+#include "compute/plan.h"
+#include "format/gguf.h"
+
+G_BEGIN_DECLS
+
+typedef struct _LlmWeights LlmWeights;
+
+/* Maps @fd, whose header @gguf is. LLM_ERROR_OUT_OF_MEMORY; LLM_ERROR_INVALID_MODEL when the file is shorter now. */
+LlmWeights *llm_weights_new (LlmGguf *gguf, int fd, GError **error);
+void llm_weights_free (LlmWeights *self);
+guint64 llm_weights_bytes (const LlmWeights *self);
+
+/* The tensor @name as a weight [@n_rows, @n_cols]; FALSE without error when it is not there.
+ * LLM_ERROR_INVALID_MODEL: it has another shape. The weight lends @self. */
+gboolean llm_weights_find (const LlmWeights *self, const char *name, guint64 n_cols, guint64 n_rows, LlmWeight *weight, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmWeights, llm_weights_free)
+
+G_END_DECLS
