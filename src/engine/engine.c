@@ -346,6 +346,20 @@ prepare (gpointer data, gpointer user_data)
   post (self, (Command) { .kind = COMMAND_REQUEST, .active = active });
 }
 
+static void
+open_model (gpointer data, gpointer user_data)
+{
+  LlmEngine *self = user_data;
+  Load *load = data;
+  g_autoptr (GError) error = NULL;
+
+  load->model = llm_model_open (load->digest, load->fd, &load->settings, &error);
+  if (load->model == NULL)
+    settle_load (self, load, error);
+  else
+    post (self, (Command) { .kind = COMMAND_INSTALL, .load = load });
+}
+
 LlmEngine *
 llm_engine_new (const LlmEngineEvents *events, gpointer user_data)
 {
@@ -387,20 +401,6 @@ llm_engine_free (LlmEngine *self)
   g_cond_clear (&self->wake);
   g_mutex_clear (&self->lock);
   g_free (self);
-}
-
-static void
-open_model (gpointer data, gpointer user_data)
-{
-  LlmEngine *self = user_data;
-  Load *load = data;
-  g_autoptr (GError) error = NULL;
-
-  load->model = llm_model_open (load->digest, load->fd, &load->settings, &error);
-  if (load->model == NULL)
-    settle_load (self, load, error);
-  else
-    post (self, (Command) { .kind = COMMAND_INSTALL, .load = load });
 }
 
 /* Settles @task at once when the model is there or there is no room, else lets it wait. TRUE: somebody has to load it. */
