@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reads a model file completely without loading it.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+/* a{sv} as Inspect of org.local.LLM.Engine documents it. (transfer full, not floating) Blocks.
+ * InvalidModel, NotSupported. */
+GVariant *llm_inspect (int fd, GError **error);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The lock on the engine: after it, a model file that takes over the process can compute,
+ * talk on the fds that are open, read what its user may read, and nothing else.
+ */
+#pragma once
+
+#include <glib.h>
+
+/* No new privileges, no core dumps, and a system-call allow-list for all threads, present and future.
+ * New files cannot be made or opened for writing, sockets cannot be made (EPERM); a program cannot be
+ * started (the process is killed). FALSE with an error when the kernel refuses. A build with AddressSanitizer
+ * skips the system-call filter: its runtime needs more than the product does. */
+gboolean llm_sandbox_enter (GError **error);
