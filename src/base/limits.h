@@ -77,3 +77,9 @@
 #define LLM_FD_RING_BYTES (256 * LLM_KIB)
 #define LLM_FINISHED_REQUEST_TTL_MS 60000
 #define LLM_CRASHES_TO_QUARANTINE 2
+#define LLM_QUARANTINE_SECONDS 600
+#define LLM_INSPECT_TIMEOUT_MS 60000
+#define LLM_ENGINE_MAX_CALLS 4096             /* waiting for an answer of the engine */
+#define LLM_MAX_TOP_K LLM_MODEL_MAX_VOCAB
+#define LLM_MAX_MAX_TOKENS LLM_MODEL_MAX_CONTEXT
+#define LLM_ENGINE_LINGER_SECONDS 30          /* an engine without models ends after */

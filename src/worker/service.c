@@ -475,7 +475,7 @@ llm_service_new (GDBusConnection *connection, gboolean inspect_only, GError **er
 
   self->connection = g_object_ref (connection);
   self->inspect_only = inspect_only;
-  self->registration = g_dbus_connection_register_object (connection, LLM_ENGINE_PATH, (GDBusInterfaceInfo *) &org_local_llm_engine_interface, &vtable,
+  self->registration = g_dbus_connection_register_object (connection, LLM_ENGINE_PATH, (GDBusInterfaceInfo *) &engine_iface_interface, &vtable,
                                                           self, NULL, error);
   if (self->registration != 0)
     return self;

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/loader.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "daemon/models.h"
+
+struct _LlmLoader {
+  LlmBroker *broker;
+  GHashTable *loads;    /* digest -> Load */
+  guint linger_timer;
+  guint generation;     /* of the engine */
+};
+
+typedef struct {
+  LlmLoader *loader;
+  char *digest;
+  LlmLoadState state;
+  GVariant *info;       /* while loaded */
+  GPtrArray *waiting;   /* GTask (owned), while loading */
+  guint users;
+  guint keep_alive_timer;
+} Load;
+
+static const char *const state_names[] = { "unloaded", "loading", "loaded" };
+
+const char *
+llm_load_state_name (LlmLoadState state)
+{
+  return state_names[state];
+}
+
+static void
+load_free (gpointer data)
+{
+  Load *load = data;
+
+  g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
+  g_clear_pointer (&load->info, g_variant_unref);
+  g_ptr_array_unref (load->waiting);
+  g_free (load->digest);
+  g_free (load);
+}
+
+LlmLoader *
+llm_loader_new (LlmBroker *broker)
+{
+  LlmLoader *self = g_new0 (LlmLoader, 1);
+
+  self->broker = broker;
+  self->loads = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, load_free);
+  return self;
+}
+
+void
+llm_loader_free (LlmLoader *self)
+{
+  g_clear_handle_id (&self->linger_timer, g_source_remove);
+  g_hash_table_unref (self->loads);
+  g_free (self);
+}
+
+static Load *
+find_or_add (LlmLoader *self, const char *digest)
+{
+  Load *load = g_hash_table_lookup (self->loads, digest);
+
+  if (load != NULL)
+    return load;
+  load = g_new0 (Load, 1);
+  load->loader = self;
+  load->digest = g_strdup (digest);
+  load->waiting = g_ptr_array_new_with_free_func (g_object_unref);
+  g_hash_table_insert (self->loads, load->digest, load);
+  return load;
+}
+
+LlmLoadState
+llm_loader_state (LlmLoader *self, const char *digest)
+{
+  const Load *load = g_hash_table_lookup (self->loads, digest);
+
+  return load != NULL ? load->state : LLM_LOAD_UNLOADED;
+}
+
+guint64
+llm_loader_memory_bytes (LlmLoader *self, const char *digest)
+{
+  const Load *load = g_hash_table_lookup (self->loads, digest);
+  guint64 bytes = 0;
+
+  if (load != NULL && load->info != NULL)
+    g_variant_lookup (load->info, "memory-bytes", "t", &bytes);
+  return bytes;
+}
+
+gboolean
+llm_loader_is_on_vulkan (LlmLoader *self, const char *digest)
+{
+  const Load *load = g_hash_table_lookup (self->loads, digest);
+  const char *device = "";
+
+  if (load != NULL && load->info != NULL)
+    g_variant_lookup (load->info, "device", "&s", &device);
+  return g_str_has_prefix (device, "vulkan");
+}
+
+static void
+set_state (Load *load, LlmLoadState state)
+{
+  if (load->state == state)
+    return;
+  g_debug ("model %s: %s -> %s", load->digest, state_names[load->state], state_names[state]);
+  load->state = state;
+  llm_models_load_changed (load->loader->broker->models, load->digest);
+}
+
+/* ---- keep-alive and lingering ---- */
+
+static gboolean
+on_linger (gpointer user_data)
+{
+  LlmLoader *self = user_data;
+  GHashTableIter iter;
+  gpointer load;
+
+  self->linger_timer = 0;
+  g_hash_table_iter_init (&iter, self->loads);
+  while (g_hash_table_iter_next (&iter, NULL, &load))
+    if (((Load *) load)->state != LLM_LOAD_UNLOADED)
+      return G_SOURCE_REMOVE;
+  g_debug ("the engine has no model any more; it ends");
+  llm_engine_client_stop (self->broker->engine);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+unloaded (Load *load)
+{
+  LlmLoader *self = load->loader;
+
+  g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
+  g_clear_pointer (&load->info, g_variant_unref);
+  set_state (load, LLM_LOAD_UNLOADED);
+  if (self->linger_timer == 0)
+    self->linger_timer = g_timeout_add_seconds (LLM_ENGINE_LINGER_SECONDS, on_linger, self);
+}
+
+static gboolean
+on_keep_alive (gpointer user_data)
+{
+  Load *load = user_data;
+
+  load->keep_alive_timer = 0;
+  llm_engine_client_call_async (load->loader->broker->engine, "Unload", g_variant_new ("(s)", load->digest), NULL, NULL, NULL);
+  unloaded (load);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+restart_keep_alive (Load *load)
+{
+  guint seconds = llm_settings_keep_alive_seconds (load->loader->broker->settings);
+
+  g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
+  if (load->users == 0 && load->state == LLM_LOAD_LOADED && seconds > 0)
+    load->keep_alive_timer = g_timeout_add_seconds (seconds, on_keep_alive, load);
+}
+
+void
+llm_loader_use (LlmLoader *self, const char *digest)
+{
+  Load *load = find_or_add (self, digest);
+
+  load->users++;
+  restart_keep_alive (load);
+}
+
+void
+llm_loader_unuse (LlmLoader *self, const char *digest)
+{
+  Load *load = find_or_add (self, digest);
+
+  load->users--;
+  restart_keep_alive (load);
+}
+
+/* ---- loading ---- */
+
+typedef struct {
+  LlmLoader *loader;
+  char *digest;
+  guint generation;
+} Answer;
+
+static void
+settle (Load *load, const GError *error)
+{
+  g_autoptr (GPtrArray) waiting = load->waiting;
+
+  load->waiting = g_ptr_array_new_with_free_func (g_object_unref);
+  for (guint i = 0; i < waiting->len; i++)
+    if (error == NULL)
+      g_task_return_pointer (waiting->pdata[i], g_variant_ref (load->info), (GDestroyNotify) g_variant_unref);
+    else
+      g_task_return_error (waiting->pdata[i], g_error_copy (error));
+}
+
+static void
+on_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autofree Answer *answer = user_data;
+  g_autofree char *digest = answer->digest;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply = llm_engine_client_call_finish (NULL, result, &error);
+  Load *load;
+
+  if (g_error_matches (error, LLM_ERROR, LLM_ERROR_CANCELLED) || answer->generation != answer->loader->generation)
+    return; /* shutting down, or lost() has settled it */
+  load = g_hash_table_lookup (answer->loader->loads, digest);
+  if (reply != NULL)
+    {
+      load->info = g_variant_get_child_value (reply, 0);
+      set_state (load, LLM_LOAD_LOADED);
+      settle (load, NULL);
+      restart_keep_alive (load);
+      return;
+    }
+  set_state (load, LLM_LOAD_UNLOADED);
+  settle (load, error);
+}
+
+static gboolean
+start (LlmLoader *self, Load *load, LlmStoreModel *model, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  g_autofree char *device = llm_settings_device (self->broker->settings);
+  const int handle = 0;
+  GVariantBuilder settings;
+  Answer *answer;
+  int fd = llm_store_model_open (model, error);
+
+  if (fd < 0)
+    return FALSE;
+  if (g_unix_fd_list_append (fds, fd, error) < 0)
+    {
+      close (fd);
+      return FALSE;
+    }
+  close (fd);
+  g_variant_builder_init (&settings, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&settings, "{sv}", "device", g_variant_new_string (llm_crash_ledger_prefers_cpu (self->broker->ledger) ? "cpu" : device));
+  g_variant_builder_add (&settings, "{sv}", "context-window", g_variant_new_uint32 (llm_settings_context_window (self->broker->settings)));
+  g_variant_builder_add (&settings, "{sv}", "kv-type", g_variant_new_string (llm_settings_kv_type (self->broker->settings)));
+  g_variant_builder_add (&settings, "{sv}", "kv-bytes", g_variant_new_uint64 (llm_settings_kv_bytes (self->broker->settings)));
+  answer = g_new0 (Answer, 1);
+  *answer = (Answer) { self, g_strdup (load->digest), self->generation };
+  llm_engine_client_call_async (self->broker->engine, "Load",
+                                g_variant_new ("(s@aha{sv})", load->digest,
+                                               g_variant_new_fixed_array (G_VARIANT_TYPE_HANDLE, &handle, 1, sizeof handle), &settings),
+                                fds, on_loaded, answer);
+  return TRUE;
+}
+
+void
+llm_loader_ensure_async (LlmLoader *self, LlmStoreModel *model, GAsyncReadyCallback callback, gpointer user_data)
+{
+  g_autoptr (GTask) task = g_task_new (NULL, NULL, callback, user_data);
+  Load *load = find_or_add (self, model->digest);
+  GError *error = NULL;
+
+  if (load->state == LLM_LOAD_LOADED)
+    {
+      g_task_return_pointer (task, g_variant_ref (load->info), (GDestroyNotify) g_variant_unref);
+      return;
+    }
+  if (load->state == LLM_LOAD_UNLOADED && !start (self, load, model, &error))
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  g_ptr_array_add (load->waiting, g_steal_pointer (&task));
+  set_state (load, LLM_LOAD_LOADING);
+}
+
+GVariant *
+llm_loader_ensure_finish (LlmLoader *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+static void
+on_unloaded (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GTask) task = user_data;
+  GError *error = NULL;
+  g_autoptr (GVariant) reply = llm_engine_client_call_finish (NULL, result, &error);
+
+  if (reply != NULL)
+    g_task_return_boolean (task, TRUE);
+  else
+    g_task_return_error (task, error);
+}
+
+void
+llm_loader_unload_async (LlmLoader *self, LlmStoreModel *model, GAsyncReadyCallback callback, gpointer user_data)
+{
+  GTask *task = g_task_new (NULL, NULL, callback, user_data);
+  Load *load = find_or_add (self, model->digest);
+
+  if (load->state == LLM_LOAD_LOADING)
+    {
+      g_task_return_new_error (task, LLM_ERROR, LLM_ERROR_BUSY, "%s is being loaded; unload it when that is done", model->name);
+      g_object_unref (task);
+      return;
+    }
+  if (load->state == LLM_LOAD_UNLOADED)
+    {
+      g_task_return_boolean (task, TRUE);
+      g_object_unref (task);
+      return;
+    }
+  llm_engine_client_call_async (self->broker->engine, "Unload", g_variant_new ("(s)", load->digest), NULL, on_unloaded, task);
+  unloaded (load);
+}
+
+gboolean
+llm_loader_unload_finish (LlmLoader *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+void
+llm_loader_lost (LlmLoader *self)
+{
+  g_autoptr (GError) error = g_error_new (LLM_ERROR, LLM_ERROR_ENGINE_LOST, "the inference engine ended while it loaded the model");
+  g_autoptr (GPtrArray) loads = g_ptr_array_new ();
+  GHashTableIter iter;
+  gpointer value;
+
+  self->generation++;
+  g_hash_table_iter_init (&iter, self->loads);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    g_ptr_array_add (loads, value);
+  for (guint i = 0; i < loads->len; i++)
+    {
+      Load *load = loads->pdata[i];
+
+      g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
+      g_clear_pointer (&load->info, g_variant_unref);
+      set_state (load, LLM_LOAD_UNLOADED);
+      settle (load, error);
+    }
+}
