@@ -47,11 +47,21 @@ llm_engine_process_free (LlmEngineProcess *self)
   g_free (self);
 }
 
+/* The task holds the process until it hands it out. */
+static void
+holder_free (gpointer data)
+{
+  LlmEngineProcess **holder = data;
+
+  g_clear_pointer (holder, llm_engine_process_free);
+  g_free (holder);
+}
+
 static void
 on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GTask) task = user_data;
-  LlmEngineProcess *self = g_task_get_task_data (task);
+  LlmEngineProcess **holder = g_task_get_task_data (task), *self = *holder;
   g_autoptr (GError) error = NULL;
 
   self->connection = g_dbus_connection_new_finish (result, &error);
@@ -60,7 +70,7 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
   else
     {
       g_dbus_connection_set_exit_on_close (self->connection, FALSE);
-      g_task_set_task_data (task, NULL, NULL);
+      *holder = NULL;
       g_task_return_pointer (task, self, (GDestroyNotify) llm_engine_process_free);
     }
 }
@@ -94,14 +104,15 @@ void
 llm_engine_process_start_async (const char *path, gboolean inspect_only, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
-  LlmEngineProcess *self = g_new0 (LlmEngineProcess, 1);
+  LlmEngineProcess **holder = g_new0 (LlmEngineProcess *, 1), *self = g_new0 (LlmEngineProcess, 1);
   g_autoptr (GSocket) socket = NULL;
   g_autoptr (GSocketConnection) stream = NULL;
   g_autofree char *guid = g_dbus_generate_guid ();
   GError *error = NULL;
   int fd;
 
-  g_task_set_task_data (task, self, (GDestroyNotify) llm_engine_process_free);
+  *holder = self;
+  g_task_set_task_data (task, holder, holder_free);
   if (!spawn (self, path, inspect_only, &fd, &error) || (socket = g_socket_new_from_fd (fd, &error)) == NULL)
     {
       g_task_return_new_error (task, LLM_ERROR, LLM_ERROR_ENGINE_LOST, "%s", error->message);
