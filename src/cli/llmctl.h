@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * llmctl: one function per command. Exit status 0, 1 (the service said no), 2 (wrong usage).
+ */
+#pragma once
+
+#include "client/client.h"
+
+typedef struct {
+  gboolean session;
+  GCancellable *cancellable; /* Ctrl-C */
+} LlmCtl;
+
+/* argv[0] is the command. */
+typedef int (*LlmCtlCommand) (LlmCtl *ctl, int argc, char **argv);
+
+int llmctl_list (LlmCtl *ctl, int argc, char **argv);
+int llmctl_show (LlmCtl *ctl, int argc, char **argv);
+int llmctl_import (LlmCtl *ctl, int argc, char **argv);
+int llmctl_run (LlmCtl *ctl, int argc, char **argv);
+int llmctl_ps (LlmCtl *ctl, int argc, char **argv);
+int llmctl_status (LlmCtl *ctl, int argc, char **argv);
+
+/* The connection; complains and returns NULL when there is none. */
+LlmClient *llmctl_connect (LlmCtl *ctl);
+/* Prints "llmctl: MESSAGE"; returns 1. */
+int llmctl_fail (const GError *error);
+/* Parses a command's own options; argv keeps the operands. FALSE: complained. */
+gboolean llmctl_parse (const char *command, const char *operands, const char *summary, const GOptionEntry *entries, int *argc, char ***argv);

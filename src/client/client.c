@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gunixfdlist.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/names.h"
+
+struct _LlmClient {
+  GDBusConnection *bus; /* (owned) */
+  guint last_token;
+};
+
+LlmClient *
+llm_client_new (gboolean session, GError **error)
+{
+  const char *choice = g_getenv ("LLM_BUS");
+  GDBusConnection *bus;
+  LlmClient *self;
+
+  llm_error_quark (); /* registers the names of errors */
+  session = session || g_strcmp0 (choice, "session") == 0;
+  bus = g_bus_get_sync (session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, error);
+  if (bus == NULL)
+    return NULL;
+  self = g_new0 (LlmClient, 1);
+  self->bus = bus;
+  return self;
+}
+
+void
+llm_client_free (LlmClient *self)
+{
+  g_object_unref (self->bus);
+  g_free (self);
+}
+
+/* "GDBus.Error:org...: text" -> text */
+static void
+strip (GError **error)
+{
+  if (error != NULL && *error != NULL)
+    g_dbus_error_strip_remote_error (*error);
+}
+
+static GVariant *
+call_at (LlmClient *self, const char *path, const char *interface, const char *method, GVariant *params, GUnixFDList *fds, GError **error)
+{
+  GVariant *reply = g_dbus_connection_call_with_unix_fd_list_sync (self->bus, LLM_BUS_NAME, path, interface, method, params, NULL,
+                                                                   G_DBUS_CALL_FLAGS_NONE, G_MAXINT, fds, NULL, NULL, error);
+
+  if (reply == NULL)
+    strip (error);
+  return reply;
+}
+
+GVariant *
+llm_client_call (LlmClient *self, const char *method, GVariant *params, GError **error)
+{
+  return call_at (self, LLM_OBJECT_PATH, LLM_IFACE, method, params, NULL, error);
+}
+
+GVariant *
+llm_client_get (LlmClient *self, const char *property, GError **error)
+{
+  g_autoptr (GVariant) reply = call_at (self, LLM_OBJECT_PATH, "org.freedesktop.DBus.Properties", "Get", g_variant_new ("(ss)", LLM_IFACE, property), NULL, error);
+  g_autoptr (GVariant) boxed = reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
+
+  return boxed != NULL ? g_variant_get_variant (boxed) : NULL;
+}
+
+GVariant *
+llm_client_objects (LlmClient *self, GError **error)
+{
+  g_autoptr (GVariant) reply = call_at (self, LLM_OBJECT_PATH, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL, NULL, error);
+
+  return reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
+}
+
+/* ---- requests: their path is known before the call, so that no signal is missed ---- */
+
+typedef struct {
+  LlmClient *client;
+  char *path;
+  LlmClientToken token;
+  LlmClientProgress progress;
+  gpointer user_data;
+  gboolean finished;
+  GVariant *result;
+  GError *error;
+} Request;
+
+static void
+on_signal (GDBusConnection *bus, const char *sender, const char *object, const char *interface, const char *name, GVariant *params, gpointer user_data)
+{
+  Request *r = user_data;
+  const char *a, *b;
+  guint64 done, total;
+
+  if (strcmp (name, "Token") == 0 && r->token != NULL)
+    {
+      g_variant_get_child (params, 2, "&s", &a);
+      g_variant_get_child (params, 3, "&s", &b);
+      r->token (a, b, r->user_data);
+    }
+  else if (strcmp (name, "Progress") == 0 && r->progress != NULL)
+    {
+      g_variant_get (params, "(&o&stt)", NULL, &a, &done, &total);
+      r->progress (a, done, total, r->user_data);
+    }
+  else if (strcmp (name, "Finished") == 0)
+    {
+      g_variant_get (params, "(&o&s&s@a{sv})", NULL, &a, &b, &r->result);
+      if (a[0] != '\0')
+        r->error = llm_error_from_dbus (a, b);
+      r->finished = TRUE;
+    }
+}
+
+static void
+on_service_gone (GDBusConnection *bus, const char *name, gpointer user_data)
+{
+  Request *r = user_data;
+
+  if (r->finished)
+    return;
+  r->finished = TRUE;
+  r->error = g_error_new (LLM_ERROR, LLM_ERROR_CLOSED, "the service has ended");
+}
+
+static void
+on_cancelled (GCancellable *cancellable, gpointer user_data)
+{
+  g_main_context_wakeup (user_data);
+}
+
+static void
+request_clear (Request *r)
+{
+  g_clear_pointer (&r->result, g_variant_unref);
+  g_clear_error (&r->error);
+  g_free (r->path);
+}
+
+/* Makes the call (whose options hold the handle token) and waits for Finished. */
+static GVariant *
+run_request (Request *r, const char *method, GVariant *params, GUnixFDList *fds, GCancellable *cancellable, GError **error)
+{
+  LlmClient *self = r->client;
+  guint watch = 0, subscription = g_dbus_connection_signal_subscribe (self->bus, LLM_BUS_NAME, LLM_IFACE, NULL, LLM_OBJECT_PATH, r->path,
+                                                                      G_DBUS_SIGNAL_FLAGS_NONE, on_signal, r, NULL);
+  gulong handler = cancellable != NULL ? g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), g_main_context_default (), NULL) : 0;
+  g_autoptr (GVariant) reply = call_at (self, LLM_OBJECT_PATH, LLM_IFACE, method, params, fds, error);
+  gboolean told = FALSE;
+
+  if (reply != NULL)
+    watch = g_bus_watch_name_on_connection (self->bus, LLM_BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE, NULL, on_service_gone, r, NULL);
+  while (reply != NULL && !r->finished)
+    {
+      if (g_cancellable_is_cancelled (cancellable) && !told)
+        {
+          told = TRUE;
+          g_dbus_connection_call (self->bus, LLM_BUS_NAME, r->path, LLM_IFACE_REQUEST, "Cancel", NULL, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+        }
+      g_main_context_iteration (NULL, TRUE);
+    }
+  g_clear_handle_id (&watch, g_bus_unwatch_name);
+  if (handler != 0)
+    g_cancellable_disconnect (cancellable, handler);
+  g_dbus_connection_signal_unsubscribe (self->bus, subscription);
+  if (r->error != NULL)
+    g_propagate_error (error, g_steal_pointer (&r->error));
+  else if (reply != NULL)
+    return g_steal_pointer (&r->result);
+  return NULL;
+}
+
+/* A token of our own, its path, and the options with it. */
+static GVariant *
+begin_request (Request *r, LlmClient *self, GVariant *options)
+{
+  g_autofree char *token = g_strdup_printf ("c%d_%u", getpid (), ++self->last_token);
+  g_autofree char *sender = g_strdelimit (g_strdup (g_dbus_connection_get_unique_name (self->bus) + 1), ".", '_');
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (options);
+
+  r->client = self;
+  r->path = g_strdup_printf ("%s/%s/%s", LLM_PATH_REQUESTS, sender, token);
+  g_variant_dict_insert (&dict, "handle-token", "s", token);
+  return g_variant_dict_end (&dict);
+}
+
+GVariant *
+llm_client_stream (LlmClient *self, const char *model, GVariant *messages, GVariant *options, LlmClientToken token, gpointer user_data,
+                   GCancellable *cancellable, GError **error)
+{
+  Request r = { .token = token, .user_data = user_data };
+  GVariant *with_token = begin_request (&r, self, options);
+  GVariant *result = run_request (&r, "Stream", g_variant_new ("(s@aa{sv}@a{sv})", model, messages, with_token), NULL, cancellable, error);
+
+  request_clear (&r);
+  return result;
+}
+
+GVariant *
+llm_client_import (LlmClient *self, const char *path, const char *name, LlmClientProgress progress, gpointer user_data, GCancellable *cancellable,
+                   GError **error)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  Request r = { .progress = progress, .user_data = user_data };
+  const gint32 handle = 0;
+  GVariant *options, *result;
+  int fd = open (path, O_RDONLY | O_CLOEXEC);
+
+  if (fd < 0 || g_unix_fd_list_append (fds, fd, error) < 0)
+    {
+      if (fd < 0)
+        g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "%s: %s", path, g_strerror (errno));
+      else
+        close (fd);
+      return NULL;
+    }
+  close (fd);
+  options = begin_request (&r, self, NULL);
+  result = run_request (&r, "Import", g_variant_new ("(@ahs@a{sv})", g_variant_new_fixed_array (G_VARIANT_TYPE_HANDLE, &handle, 1, sizeof handle), name, options),
+                        fds, cancellable, error);
+  request_clear (&r);
+  return result;
+}

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""GGUF version 3: what the trainer writes and generate.py reads back.
+
+https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+import struct
+
+import numpy as np
+
+U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+TYPE_F32, TYPE_Q8_0 = 0, 8
+ALIGN = 32
+
+
+def pack_string(text):
+    data = text.encode() if isinstance(text, str) else text
+    return struct.pack('<Q', len(data)) + data
+
+
+def pack_value(value):
+    if isinstance(value, bool):
+        return struct.pack('<IB', BOOL, value)
+    if isinstance(value, int):
+        return struct.pack('<II', U32, value)
+    if isinstance(value, float):
+        return struct.pack('<If', F32, value)
+    if isinstance(value, str):
+        return struct.pack('<I', STRING) + pack_string(value)
+    if isinstance(value[0], str):
+        return struct.pack('<IIQ', ARRAY, STRING, len(value)) + b''.join(map(pack_string, value))
+    return struct.pack('<IIQ', ARRAY, I32, len(value)) + struct.pack(f'<{len(value)}i', *value)
+
+
+def quantise(w):
+    """float32 (rows, 32 n) -> Q8_0: blocks of a half d and 32 int8, w = d * q."""
+    blocks = w.reshape(-1, 32)
+    d = np.abs(blocks).max(1) / 127
+    half = d.astype('<f2')
+    inverse = np.divide(1, d, out=np.zeros_like(d), where=d > 0)
+    q = np.rint(blocks * inverse[:, None]).astype(np.int8)
+    return np.concatenate([half.view(np.uint8).reshape(-1, 2), q.view(np.uint8)], 1).tobytes()
+
+
+def write(path, metadata, tensors):
+    """tensors: name -> float32 array; matrices become Q8_0, vectors stay F32."""
+    header, data = [b'GGUF', struct.pack('<IQQ', 3, len(tensors), len(metadata))], []
+    header += [pack_string(k) + pack_value(v) for k, v in metadata.items()]
+    offset = 0
+    for name, w in tensors.items():
+        raw = quantise(w) if w.ndim == 2 else w.astype('<f4').tobytes()
+        header.append(pack_string(name) + struct.pack('<I', w.ndim) + struct.pack(f'<{w.ndim}Q', *w.shape[::-1])
+                      + struct.pack('<IQ', TYPE_Q8_0 if w.ndim == 2 else TYPE_F32, offset))
+        raw += bytes(-len(raw) % ALIGN)
+        data.append(raw)
+        offset += len(raw)
+    head = b''.join(header)
+    with open(path, 'wb') as f:
+        f.write(head + bytes(-len(head) % ALIGN) + b''.join(data))
+
+
+class Reader:
+    def __init__(self, path):
+        self.data, self.at = open(path, 'rb').read(), 8
+        n_tensors, n_keys = self.take('<QQ')
+        self.metadata = {self.string(): self.value(self.take('<I')[0]) for _ in range(n_keys)}
+        infos = [self.info() for _ in range(n_tensors)]
+        start = -(-self.at // ALIGN) * ALIGN
+        self.tensors = {name: self.tensor(shape, kind, start + offset) for name, shape, kind, offset in infos}
+
+    def take(self, fmt):
+        values = struct.unpack_from(fmt, self.data, self.at)
+        self.at += struct.calcsize(fmt)
+        return values
+
+    def string(self):
+        n, = self.take('<Q')
+        self.at += n
+        return self.data[self.at - n:self.at].decode()
+
+    def value(self, kind):
+        if kind == ARRAY:
+            item, n = self.take('<IQ')
+            return [self.value(item) for _ in range(n)]
+        return self.string() if kind == STRING else self.take({U32: '<I', I32: '<i', F32: '<f', BOOL: '<?'}[kind])[0]
+
+    def info(self):
+        name, (n,) = self.string(), self.take('<I')
+        shape = self.take(f'<{n}Q')[::-1]
+        return (name, shape, *self.take('<IQ'))
+
+    def tensor(self, shape, kind, offset):
+        n = int(np.prod(shape))
+        if kind == TYPE_F32:
+            return np.frombuffer(self.data, '<f4', n, offset).reshape(shape)
+        blocks = np.frombuffer(self.data, np.uint8, n // 32 * 34, offset).reshape(-1, 34)
+        d = blocks[:, :2].copy().view('<f2').astype(np.float32)
+        return (d * blocks[:, 2:].view(np.int8)).reshape(shape)
