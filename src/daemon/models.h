@@ -19,7 +19,7 @@ GVariant *llm_models_properties (LlmModels *self, const LlmStoreModel *model); /
 GVariant *llm_models_list (LlmModels *self, GVariant *filter);                  /* a(osa{sv}), floating */
 GVariant *llm_models_loaded_paths (LlmModels *self);                            /* ao, floating */
 
-/* devices.c: known once the engine has been configured. */
+/* device-objects.c: known once the engine has been configured. */
 LlmDeviceObjects *llm_device_objects_new (LlmBroker *broker);
 void llm_device_objects_free (LlmDeviceObjects *self);
 void llm_device_objects_update (LlmDeviceObjects *self, GVariant *engine_info);

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Many at once, readers that stop, callers that die, engines that are killed."""
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+from gi.repository import Gio, GLib
+
+import harness as h
+
+CLIENTS = 32
+CHILD = '''
+import sys; sys.path.insert(0, sys.argv[1])
+import harness as h, os, time
+from gi.repository import Gio, GLib
+flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
+c = Gio.DBusConnection.new_for_address_sync(sys.argv[2], flags, None, None)
+for _ in range(int(sys.argv[3])):
+    c.call_sync(h.NAME, h.PATH, h.NAME, 'Stream', GLib.Variant('(saa{sv}a{sv})', ('', h.user(h.PROMPT), h.v(temperature=2.0, logprobs=20))), None, 0, 60000, None)
+print('ready', flush=True)
+time.sleep(600)
+'''
+
+
+class Load(unittest.TestCase):
+    def setUp(self):
+        self.service = h.Service(environment={'LLM_CPU_ISA': 'scalar'})
+
+    def tearDown(self):
+        self.service.__exit__(*sys.exc_info())
+
+    def child(self, streams):
+        here = os.path.dirname(os.path.abspath(__file__))
+        child = subprocess.Popen([sys.executable, '-c', CHILD, here, self.service.bus.address, str(streams)], stdout=subprocess.PIPE, text=True)
+        self.assertEqual(child.stdout.readline(), 'ready\n')
+        return child
+
+    def live(self):
+        return self.service.statistics()['broker']['requests-live']
+
+    def test_32_clients_get_what_they_get_alone(self):
+        prompts = [f'Once upon a time, there was a {w}' for w in ('cat', 'dog', 'girl', 'boy', 'fox', 'tree', 'king', 'boat')] * (CLIENTS // 8)
+        options = [dict(temperature=0, max_tokens=24) if i % 2 else dict(seed=i, max_tokens=24, temperature=1.0) for i in range(CLIENTS)]
+        alone = [self.service.generate(p, **o)[0] for p, o in zip(prompts, options)]
+        connections = [self.service.bus.connect() for _ in range(CLIENTS)]
+        streams = [h.Stream(self.service, h.user(p), connection=c, **o) for p, o, c in zip(prompts, options, connections)]
+        for stream, text in zip(streams, alone):
+            self.assertEqual(stream.wait()[0], '')
+            self.assertEqual(stream.text, text)
+        engine = self.service.statistics()['engine']
+        self.assertGreater(engine['batch-rows'], engine['steps'])  # they shared steps
+        self.assertGreater(len(set(alone)), 8)
+
+    def test_stopped_reader_hurts_only_itself(self):
+        child = self.child(8)
+        child.send_signal(signal.SIGSTOP)
+        rss = lambda: int(open(f'/proc/{self.service.process.pid}/statm').read().split()[1]) * 4096
+        self.service.generate(max_tokens=20)
+        before = rss()
+        for _ in range(5):
+            self.assertEqual(self.service.generate(max_tokens=20)[1]['output-tokens'], 20)
+        self.assertLess(rss() - before, 64 << 20)
+        child.kill()
+        child.wait()
+        h.wait_for(lambda: self.live() == 0, 5)
+
+    def test_killed_caller_is_freed(self):
+        child = self.child(20)
+        self.assertGreater(self.live(), 0)
+        child.kill()
+        child.wait()
+        start = time.monotonic()
+        h.wait_for(lambda: self.live() == 0, 5)
+        self.assertLess(time.monotonic() - start, 2)
+        h.wait_for(lambda: self.service.statistics()['engine']['models'][0]['kv-pages-used'] == 0, 5)
+
+    def test_killed_engine(self):
+        stream = h.Stream(self.service, h.user(h.PROMPT), temperature=2.0)
+        h.spin(lambda: stream.text != '' or stream.finished)
+        self.assertIsNone(stream.finished, 'too quick for this test')
+        os.kill(self.service.engine_pid(), signal.SIGKILL)
+        name, message, _ = stream.wait()
+        self.assertEqual(name, 'org.local.LLM.Error.EngineLost')
+        self.assertIn('signal 9', message)
+        self.assertEqual(self.service.generate(max_tokens=5)[1]['output-tokens'], 5)
+        self.assertEqual(self.service.statistics()['broker']['engine-losses'], 1)
+
+    def test_flood(self):
+        """1 MiB calls without waiting for replies: refused beyond a bound, and others are served."""
+        flooder, refused, served = self.service.bus.connect(), [], []
+        prompt = 'x' * (1 << 20)
+        os.kill(self.service.process.pid, signal.SIGSTOP)
+
+        def on_reply(connection, result):
+            try:
+                connection.call_finish(result)
+                served.append(1)
+            except GLib.Error as error:
+                refused.append(Gio.DBusError.get_remote_error(error))
+        for _ in range(60):
+            flooder.call(h.NAME, h.PATH, h.NAME, 'Generate', GLib.Variant('(ssa{sv})', ('', prompt, {})), None, 0, 120000, None, on_reply)
+        GLib.timeout_add(300, lambda: os.kill(self.service.process.pid, signal.SIGCONT))
+        h.spin(lambda: len(refused) + len(served) == 60, 100)
+        self.assertTrue(set(refused) <= {'org.freedesktop.DBus.Error.LimitsExceeded', 'org.local.LLM.Error.ContextExceeded'}, set(refused))
+        self.assertEqual(self.service.generate(max_tokens=5)[1]['output-tokens'], 5)
+        name, message = h.error_name(self.service.generate, 'x' * (5 << 20))
+        self.assertEqual(name, 'LimitsExceeded')
+
+    def test_quota(self):
+        for i in range(128):
+            self.service.call('Stream', '(saa{sv}a{sv})', ('', h.user(h.PROMPT), h.v(temperature=2.0)))
+        live = self.live()
+        names = [h.error_name(self.service.call, 'Stream', '(saa{sv}a{sv})', ('', h.user(h.PROMPT), h.v(temperature=2.0)))[0] for _ in range(130 - live + 40)]
+        self.assertIn('QuotaExceeded', names)
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
