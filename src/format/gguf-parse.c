@@ -6,11 +6,8 @@
  * value), or these bytes end before the header does while the file goes on (PARTIAL_INPUT).
  * Which of them a short read means is decided in one place, fail_short().
  */
-#include <errno.h>
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -19,7 +16,6 @@
 #include "format/gguf-private.h"
 
 #define DEFAULT_ALIGNMENT 32
-#define FIRST_READ_BYTES (4 * LLM_MIB)
 
 const guint8 llm_gguf_type_size[LLM_GGUF_N_TYPES] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
 const char *const llm_gguf_type_name[LLM_GGUF_N_TYPES] = {
@@ -29,6 +25,7 @@ const char *const llm_gguf_type_name[LLM_GGUF_N_TYPES] = {
 typedef struct {
   LlmReader reader;
   LlmGguf *gguf;
+  gsize field_at; /* where the field that is looked at begins, for messages */
   guint64 alignment;
   GError **error;
 } Parser;
@@ -42,7 +39,7 @@ invalid (Parser *p, const char *format, ...)
   va_start (args, format);
   what = g_strdup_vprintf (format, args);
   va_end (args);
-  g_set_error (p->error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, "GGUF header, byte %" G_GSIZE_FORMAT ": %s", p->reader.at, what);
+  g_set_error (p->error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, "GGUF header, byte %" G_GSIZE_FORMAT ": %s", p->field_at, what);
   return FALSE;
 }
 
@@ -60,12 +57,14 @@ fail_short (Parser *p, const char *field)
 static gboolean
 read_u32 (Parser *p, const char *field, guint32 *out)
 {
+  p->field_at = p->reader.at;
   return llm_reader_u32 (&p->reader, out) || fail_short (p, field);
 }
 
 static gboolean
 read_u64 (Parser *p, const char *field, guint64 *out)
 {
+  p->field_at = p->reader.at;
   return llm_reader_u64 (&p->reader, out) || fail_short (p, field);
 }
 
@@ -109,7 +108,10 @@ check_bools (Parser *p, const LlmGgufEntry *entry)
 {
   for (guint64 i = 0; i < entry->n_bytes; i++)
     if (entry->bytes[i] > 1)
-      return invalid (p, "the value of %s is the bool %u; 0 or 1 is needed", entry->key, entry->bytes[i]);
+      {
+        p->field_at = (gsize) (entry->bytes + i - p->reader.data);
+        return invalid (p, "the value of %s is the bool %u; 0 or 1 is needed", entry->key, entry->bytes[i]);
+      }
   return TRUE;
 }
 
@@ -158,6 +160,7 @@ read_array (Parser *p, LlmGgufEntry *entry)
   n_bytes = entry->count * llm_gguf_type_size[entry->item_type]; /* both small: cannot wrap */
   if (n_bytes > p->gguf->file_size - p->reader.at)
     return invalid (p, "the array %s has %" G_GUINT64_FORMAT " items, but the file has no room for them", entry->key, entry->count);
+  p->field_at = p->reader.at;
   if (!llm_reader_bytes (&p->reader, n_bytes, &entry->bytes))
     return fail_short (p, entry->key);
   entry->n_bytes = n_bytes;
@@ -182,6 +185,7 @@ read_value (Parser *p, LlmGgufEntry *entry)
       return TRUE;
     }
   entry->n_bytes = llm_gguf_type_size[entry->type];
+  p->field_at = p->reader.at;
   if (!llm_reader_bytes (&p->reader, entry->n_bytes, &entry->bytes))
     return fail_short (p, entry->key);
   return entry->type != LLM_GGUF_BOOL || check_bools (p, entry);
@@ -216,6 +220,7 @@ static gboolean
 read_entry (Parser *p)
 {
   LlmGgufEntry entry = { 0 };
+  gsize start = p->reader.at;
   gboolean ok;
 
   entry.key = read_name (p, "a metadata key", LLM_GGUF_MAX_KEY_BYTES);
@@ -223,7 +228,10 @@ read_entry (Parser *p)
     return FALSE;
   ok = read_type (p, entry.key, &entry.type) && read_value (p, &entry);
   if (ok && g_hash_table_contains (p->gguf->by_key, entry.key))
-    ok = invalid (p, "the metadata key %s stands there twice", entry.key);
+    {
+      p->field_at = start;
+      ok = invalid (p, "the metadata key %s stands there twice", entry.key);
+    }
   if (!ok)
     {
       entry_clear (&entry);
@@ -264,7 +272,7 @@ tensor_clear (gpointer data)
 static gboolean
 read_shape (Parser *p, LlmGgufTensor *t)
 {
-  guint64 n_rows = 1, row_bytes;
+  guint64 n_rows = 1, n_elems, row_bytes;
   guint32 type;
 
   if (!read_u32 (p, t->name, &t->n_dims))
@@ -282,6 +290,8 @@ read_shape (Parser *p, LlmGgufTensor *t)
       if (i > 0 && !llm_mul_u64 (n_rows, t->dims[i], &n_rows))
         return invalid (p, "the dimensions of the tensor %s multiply to more than 64 bits", t->name);
     }
+  if (!llm_mul_u64 (n_rows, t->dims[0], &n_elems))
+    return invalid (p, "the dimensions of the tensor %s multiply to more than 64 bits", t->name);
   if (!read_u32 (p, t->name, &type))
     return FALSE;
   t->dtype = llm_dtype_info (type);
@@ -299,6 +309,7 @@ static gboolean
 read_tensor (Parser *p)
 {
   LlmGgufTensor t = { 0 };
+  gsize start = p->reader.at;
   gboolean ok;
 
   t.name = read_name (p, "a tensor name", LLM_GGUF_MAX_NAME_BYTES);
@@ -308,7 +319,10 @@ read_tensor (Parser *p)
   if (ok && t.offset % p->alignment != 0)
     ok = invalid (p, "the offset %" G_GUINT64_FORMAT " of the tensor %s is no multiple of the alignment %" G_GUINT64_FORMAT, t.offset, t.name, p->alignment);
   if (ok && g_hash_table_contains (p->gguf->by_name, t.name))
-    ok = invalid (p, "the tensor name %s stands there twice", t.name);
+    {
+      p->field_at = start;
+      ok = invalid (p, "the tensor name %s stands there twice", t.name);
+    }
   if (!ok)
     {
       tensor_clear (&t);
@@ -316,6 +330,31 @@ read_tensor (Parser *p)
     }
   g_array_append_val (p->gguf->tensors, t);
   g_hash_table_insert (p->gguf->by_name, t.name, GUINT_TO_POINTER (p->gguf->tensors->len));
+  return TRUE;
+}
+
+static gint
+by_offset (gconstpointer a, gconstpointer b)
+{
+  const LlmGgufTensor *const *x = a, *const *y = b;
+
+  return (*x)->offset < (*y)->offset ? -1 : (*x)->offset > (*y)->offset;
+}
+
+/* No byte belongs to two tensors: so all of them together are no larger than the file. */
+static gboolean
+check_overlap (Parser *p)
+{
+  guint n = p->gguf->tensors->len;
+  g_autofree const LlmGgufTensor **sorted = g_new (const LlmGgufTensor *, n); /* n is within limits */
+
+  for (guint i = 0; i < n; i++)
+    sorted[i] = &g_array_index (p->gguf->tensors, LlmGgufTensor, i);
+  qsort (sorted, n, sizeof *sorted, by_offset);
+  for (guint i = 1; i < n; i++)
+    if (sorted[i]->offset - sorted[i - 1]->offset < sorted[i - 1]->n_bytes)
+      return invalid (p, "the tensors %s and %s overlap at byte %" G_GUINT64_FORMAT " of the file", sorted[i - 1]->name, sorted[i]->name,
+                      sorted[i]->offset);
   return TRUE;
 }
 
@@ -327,6 +366,7 @@ place_tensors (Parser *p)
 
   if (p->gguf->tensors->len == 0)
     return TRUE;
+  p->field_at = p->reader.at;
   if (!llm_align_u64 (p->reader.at, p->alignment, &data_start))
     return invalid (p, "the header's end cannot be aligned");
   for (guint i = 0; i < p->gguf->tensors->len; i++)
@@ -337,7 +377,7 @@ place_tensors (Parser *p)
         return invalid (p, "the tensor %s (%" G_GUINT64_FORMAT " bytes) reaches past the end of the file of %" G_GUINT64_FORMAT " bytes; it was cut off",
                         t->name, t->n_bytes, p->gguf->file_size);
     }
-  return TRUE;
+  return check_overlap (p);
 }
 
 /* ---- the whole ---- */
@@ -371,13 +411,16 @@ parse (Parser *p)
 
   if (!read_magic_and_version (p) || !read_u64 (p, "the tensor count", &n_tensors) || !read_u64 (p, "the metadata count", &n_keys))
     return FALSE;
+  p->field_at = 8;
   if (n_tensors > LLM_GGUF_MAX_TENSORS)
     return invalid (p, "the tensor count is %" G_GUINT64_FORMAT "; at most %d are allowed", n_tensors, LLM_GGUF_MAX_TENSORS);
+  p->field_at = 16;
   if (n_keys > LLM_GGUF_MAX_KEYS)
     return invalid (p, "the metadata count is %" G_GUINT64_FORMAT "; at most %d are allowed", n_keys, LLM_GGUF_MAX_KEYS);
   for (guint64 i = 0; i < n_keys; i++)
     if (!read_entry (p))
       return FALSE;
+  p->field_at = p->reader.at;
   if (!read_alignment (p))
     return FALSE;
   for (guint64 i = 0; i < n_tensors; i++)
@@ -406,68 +449,4 @@ llm_gguf_parse (GBytes *bytes, guint64 file_size, GError **error)
   gguf->by_name = g_hash_table_new (g_str_hash, g_str_equal);
   llm_reader_init (&p.reader, data, size);
   return parse (&p) ? g_steal_pointer (&gguf) : NULL;
-}
-
-/* The first @n bytes of @fd, as a private copy: the file may change under us. */
-static GBytes *
-read_head (int fd, guint64 n, GError **error)
-{
-  g_autofree guint8 *bytes = g_try_malloc (MAX (n, 1));
-  guint64 at = 0;
-
-  if (bytes == NULL)
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "no memory for a GGUF header of %" G_GUINT64_FORMAT " bytes", n);
-      return NULL;
-    }
-  while (at < n)
-    {
-      gssize got = pread (fd, bytes + at, n - at, (off_t) at);
-
-      if (got < 0 && errno == EINTR)
-        continue;
-      if (got <= 0)
-        {
-          g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, "the model file cannot be read at byte %" G_GUINT64_FORMAT ": %s", at,
-                       got < 0 ? g_strerror (errno) : "it became shorter");
-          return NULL;
-        }
-      at += (guint64) got;
-    }
-  return g_bytes_new_take (g_steal_pointer (&bytes), n);
-}
-
-LlmGguf *
-llm_gguf_open (int fd, GError **error)
-{
-  struct stat st;
-
-  if (fstat (fd, &st) < 0 || !S_ISREG (st.st_mode))
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, "the model's file descriptor is not a regular file");
-      return NULL;
-    }
-  for (guint64 n = FIRST_READ_BYTES;; n *= 4)
-    {
-      g_autoptr (GError) local_error = NULL;
-      guint64 take = MIN (MIN (n, (guint64) st.st_size), LLM_GGUF_MAX_HEADER_BYTES);
-      g_autoptr (GBytes) head = read_head (fd, take, error);
-      LlmGguf *gguf;
-
-      if (head == NULL)
-        return NULL;
-      gguf = llm_gguf_parse (head, (guint64) st.st_size, &local_error);
-      if (gguf != NULL)
-        return gguf;
-      if (!g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_PARTIAL_INPUT))
-        {
-          g_propagate_error (error, g_steal_pointer (&local_error));
-          return NULL;
-        }
-      if (take == LLM_GGUF_MAX_HEADER_BYTES)
-        {
-          g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, "the GGUF header is longer than %llu bytes", LLM_GGUF_MAX_HEADER_BYTES);
-          return NULL;
-        }
-    }
 }

@@ -5,7 +5,8 @@
  *
  * An LlmGguf is immutable and reference-counted; any thread may read it.  Every
  * count, length, offset, type, alignment, name and product has been checked
- * against the file's size, so that users of it need not check again.
+ * against the file's size, so that users of it need not check again.  No two tensors
+ * share a byte, and the number of elements of each fits 64 bits.
  */
 #pragma once
 

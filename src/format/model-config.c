@@ -147,10 +147,11 @@ read_rope (const LlmGguf *gguf, LlmModelConfig *config, GError **error)
   if (config->rope_dim % 2 != 0)
     return invalid (error, "%s.rope.dimension_count is %u; an even number is needed", config->arch_name, config->rope_dim);
   config->rope_scale = 1;
-  if (type == NULL || strcmp (type, "none") == 0)
+  if (g_strcmp0 (type, "none") == 0)
     return TRUE;
-  if (strcmp (type, "linear") == 0)
-    return read_double (gguf, config, "rope.scaling.factor", 1e6, 1, &config->rope_scale, error);
+  if (type == NULL || strcmp (type, "linear") == 0) /* a factor without a type is linear; rope.scale_linear is its older name */
+    return read_double (gguf, config, "rope.scale_linear", 1e6, 1, &config->rope_scale, error)
+           && read_double (gguf, config, "rope.scaling.factor", 1e6, config->rope_scale, &config->rope_scale, error);
   g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "%s \"%.64s\" is not supported; none and linear are", key, type);
   return FALSE;
 }
