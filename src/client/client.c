@@ -101,6 +101,11 @@ on_signal (GDBusConnection *bus, const char *sender, const char *object, const c
   const char *a, *b;
   guint64 done, total;
 
+  if (g_variant_n_children (params) < 4)
+    return;
+  g_variant_get_child (params, 0, "&o", &a);
+  if (strcmp (a, r->path) != 0)
+    return;
   if (strcmp (name, "Token") == 0 && r->token != NULL)
     {
       g_variant_get_child (params, 2, "&s", &a);
@@ -151,7 +156,7 @@ static GVariant *
 run_request (Request *r, const char *method, GVariant *params, GUnixFDList *fds, GCancellable *cancellable, GError **error)
 {
   LlmClient *self = r->client;
-  guint watch = 0, subscription = g_dbus_connection_signal_subscribe (self->bus, LLM_BUS_NAME, LLM_IFACE, NULL, LLM_OBJECT_PATH, r->path,
+  guint watch = 0, subscription = g_dbus_connection_signal_subscribe (self->bus, LLM_BUS_NAME, LLM_IFACE, NULL, LLM_OBJECT_PATH, NULL,
                                                                       G_DBUS_SIGNAL_FLAGS_NONE, on_signal, r, NULL);
   gulong handler = cancellable != NULL ? g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), g_main_context_default (), NULL) : 0;
   g_autoptr (GVariant) reply = call_at (self, LLM_OBJECT_PATH, LLM_IFACE, method, params, fds, error);

@@ -175,8 +175,9 @@ llm_store_list (LlmStore *self)
   return list;
 }
 
+/* @in_blobs: only models whose bytes are in blobs/; a bundled file may hold the same ones. */
 static LlmStoreModel *
-find_digest (LlmStore *self, const char *digest, const char *but_name)
+find_digest (LlmStore *self, const char *digest, gboolean in_blobs)
 {
   GHashTableIter iter;
   gpointer value;
@@ -186,7 +187,7 @@ find_digest (LlmStore *self, const char *digest, const char *but_name)
     {
       LlmStoreModel *model = value;
 
-      if (strcmp (model->digest, digest) == 0 && g_strcmp0 (model->name, but_name) != 0)
+      if (strcmp (model->digest, digest) == 0 && !(in_blobs && model->bundled))
         return model;
     }
   return NULL;
@@ -197,7 +198,7 @@ llm_store_find (LlmStore *self, const char *name_or_digest)
 {
   LlmStoreModel *model = g_hash_table_lookup (self->models, name_or_digest);
 
-  return model != NULL ? model : find_digest (self, name_or_digest, NULL);
+  return model != NULL ? model : find_digest (self, name_or_digest, FALSE);
 }
 
 GVariant *
@@ -371,11 +372,11 @@ llm_store_has_bundled (LlmStore *self, const char *name, const char *path)
 /* ---- changing ---- */
 
 static void
-unlink_unless_named (LlmStore *self, const char *digest, const char *but_name)
+unlink_unless_named (LlmStore *self, const char *digest)
 {
   g_autofree char *path = g_build_filename (self->blobs_dir, digest, NULL);
 
-  if (!g_hash_table_contains (self->pending, digest) && find_digest (self, digest, but_name) == NULL)
+  if (!g_hash_table_contains (self->pending, digest) && find_digest (self, digest, TRUE) == NULL)
     g_unlink (path);
 }
 
@@ -387,13 +388,18 @@ llm_store_commit (LlmStore *self, const char *name, const LlmStoreBlob *blob, GV
   LlmStoreModel *old = g_hash_table_lookup (self->models, name);
   g_autofree char *old_digest = old != NULL && !old->bundled ? g_strdup (old->digest) : NULL;
 
+  if (!g_file_test (blob->path, G_FILE_TEST_EXISTS))
+    { /* another import of the same bytes was discarded in the instant between */
+      g_set_error (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED, "the model's file is gone from the store; import it again");
+      return NULL;
+    }
   if (!llm_manifest_save (model, path, error))
     return NULL;
   if (!blob->bundled)
     pend (self, blob->digest, -1);
   g_hash_table_replace (self->models, g_strdup (name), llm_store_model_ref (model));
   if (old_digest != NULL)
-    unlink_unless_named (self, old_digest, NULL);
+    unlink_unless_named (self, old_digest);
   return g_hash_table_lookup (self->models, name);
 }
 
@@ -422,7 +428,7 @@ llm_store_delete (LlmStore *self, const char *name, GError **error)
     }
   digest = g_strdup (model->digest);
   g_hash_table_remove (self->models, name);
-  unlink_unless_named (self, digest, NULL);
+  unlink_unless_named (self, digest);
   return TRUE;
 }
 
@@ -432,5 +438,5 @@ llm_store_discard (LlmStore *self, const LlmStoreBlob *blob)
   if (blob->bundled)
     return;
   pend (self, blob->digest, -1);
-  unlink_unless_named (self, blob->digest, NULL);
+  unlink_unless_named (self, blob->digest);
 }

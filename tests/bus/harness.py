@@ -88,7 +88,8 @@ class Service:
         if not system:
             command.append('--session')
         self.environment = dict(self.bus.environment(), G_MESSAGES_DEBUG='all', **(environment or {}))
-        self.process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=open(self.log_path, 'w'))
+        with open(self.log_path, 'w') as log:
+            self.process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=log)
         self.connection = self.bus.connect()
         wait_for(self.has_name)
 
@@ -98,7 +99,8 @@ class Service:
                                          None, 0, 10000, None).unpack()[0]
 
     def log(self):
-        return open(self.log_path, errors='replace').read()
+        with open(self.log_path, errors='replace') as log:
+            return log.read()
 
     def __enter__(self):
         return self
@@ -169,8 +171,8 @@ def error_name(function, *args, **kwargs):
         function(*args, **kwargs)
     except GLib.Error as error:
         name = Gio.DBusError.get_remote_error(error)
-        Gio.DBusError.strip_remote_error(error)
-        return name.replace('org.local.LLM.Error.', '').replace('org.freedesktop.DBus.Error.', ''), error.message
+        message = error.message.split(': ', 1)[1]  # after "GDBus.Error:NAME"
+        return name.replace('org.local.LLM.Error.', '').replace('org.freedesktop.DBus.Error.', ''), message
     return None, None
 
 

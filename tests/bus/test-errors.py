@@ -118,7 +118,8 @@ class Errors(unittest.TestCase):
             return self.do_import(os.dup(f.fileno()))
 
     def bundled(self):
-        return open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb').read()
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+            return f.read()
 
     def test_import_wrong_fds(self):
         self.expect('InvalidArgs', self.do_import, os.open('/dev/zero', os.O_RDONLY), says=['device node'])

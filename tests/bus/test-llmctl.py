@@ -51,6 +51,7 @@ class LlmCtl(unittest.TestCase):
 
     def test_interrupt(self):
         process = subprocess.Popen([os.environ['LLMCTL'], 'run', '-t', '2', '', h.PROMPT], env=self.service.bus.environment(), stdout=subprocess.PIPE)
+        self.addCleanup(process.stdout.close)
         process.stdout.read(1)
         process.send_signal(signal.SIGINT)
         self.assertIn(process.wait(10), (0, 130))
