@@ -48,6 +48,8 @@ put_zeros (GByteArray *out, guint n)
 {
   guint at = out->len;
 
+  if (n == 0)
+    return;
   g_byte_array_set_size (out, at + n);
   memset (out->data + at, 0, n);
 }
