@@ -64,9 +64,9 @@ static const Broken broken[] = {
   { "array/nested", HEADER (0, 1) KEY ARRAY ARRAY "u64:1 u32:0 u64:1 u8:1", "*byte 37: a is an array of arrays;*" },
   { "array/count-over-limit", HEADER (0, 1) KEY ARRAY U8 "u64:4194305", "*byte 41: the array a has 4194305 items; at most 4194304*" },
   { "array/count-wraps", HEADER (0, 1) KEY ARRAY "u32:12 u64:0x2000000000000001 u64:1", "*byte 41: the array a has 2305843009213693953 items;*" },
-  { "array/past-end", HEADER (0, 1) KEY ARRAY I32 "u64:3 u32:1 u32:2", "*byte 41: the array a has 3 items, but the file has no room*" },
+  { "array/past-end", HEADER (0, 1) KEY ARRAY I32 "u64:3 u32:1 u32:2", "*byte 41: the array a has 3 items,*no room*" },
   { "array/bool-2", HEADER (0, 1) KEY ARRAY BOOL "u64:3 u8:0 u8:1 u8:2", "*byte 51: the value of a is the bool 2;*" },
-  { "array/strings-past-end", HEADER (0, 1) KEY ARRAY STRING "u64:3 s:x", "*byte 41: the array a has 3 strings, but*no room*" },
+  { "array/strings-past-end", HEADER (0, 1) KEY ARRAY STRING "u64:3 s:x", "*byte 41: the array a has 3 strings, *no room*" },
   { "array/string-length-past-end", HEADER (0, 1) KEY ARRAY STRING "u64:2 s:x u64:9 'y'", "*byte 58: a is 9 bytes long, but only 1 bytes*" },
   { "array/string-length-wraps", HEADER (0, 1) KEY ARRAY STRING "u64:1 u64:0xffffffffffffffff", "*byte 49: a is 18446744073709551615 bytes*" },
 
