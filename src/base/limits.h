@@ -36,6 +36,7 @@
 #define LLM_POOL_MAX_THREADS 256
 #define LLM_BATCH_MAX_ROWS 512            /* rows of one run */
 #define LLM_BATCH_MAX_SLOTS 64            /* sequences of one run */
+#define LLM_VK_WAIT_SECONDS 60         /* one run of a Vulkan device */
 #define LLM_KV_PAGE_TOKENS 32
 #define LLM_ENGINE_MAX_REQUESTS 1024      /* queued and running */
 #define LLM_ENGINE_MAX_MODELS 16          /* loaded at once */

@@ -40,18 +40,6 @@ typedef struct {
 } Call;
 
 static void
-call_free (gpointer data)
-{
-  Call *call = data;
-
-  call->client->n_calls--;
-  g_free (call->method);
-  g_variant_unref (call->params);
-  g_clear_object (&call->fds);
-  g_free (call);
-}
-
-static void
 client_unref (LlmEngineClient *self)
 {
   if (--self->refs > 0)
@@ -60,6 +48,19 @@ client_unref (LlmEngineClient *self)
   g_object_unref (self->cancellable);
   g_free (self->path);
   g_free (self);
+}
+
+static void
+call_free (gpointer data)
+{
+  Call *call = data;
+
+  call->client->n_calls--;
+  g_free (call->method);
+  g_variant_unref (call->params);
+  g_clear_object (&call->fds);
+  client_unref (call->client);
+  g_free (call);
 }
 
 LlmEngineClient *
@@ -325,6 +326,7 @@ llm_engine_client_call_async (LlmEngineClient *self, const char *method, GVarian
 
   llm_error_quark (); /* so that the engine's errors are ours */
   call->client = self;
+  self->refs++;
   call->method = g_strdup (method);
   call->params = g_variant_ref_sink (params);
   call->fds = fds != NULL ? g_object_ref (fds) : NULL;

@@ -122,7 +122,7 @@ read_string_array (Parser *p, LlmGgufEntry *entry)
 
   /* each item takes at least 8 bytes, so a count that the file cannot hold fails before it allocates */
   if (entry->count > (p->gguf->file_size - start) / 8)
-    return invalid (p, "the array %s has %" G_GUINT64_FORMAT " strings, for which the file has no room; it was cut off, or the count is wrong", entry->key, entry->count);
+    return invalid (p, "the array %s has %" G_GUINT64_FORMAT " strings, but the file has no room for them; it was cut off, or the count is wrong", entry->key, entry->count);
   entry->item_offset = g_try_new (guint64, MAX (entry->count, 1));
   if (entry->item_offset == NULL)
     {
@@ -159,7 +159,7 @@ read_array (Parser *p, LlmGgufEntry *entry)
     return read_string_array (p, entry);
   n_bytes = entry->count * llm_gguf_type_size[entry->item_type]; /* both small: cannot wrap */
   if (n_bytes > p->gguf->file_size - p->reader.at)
-    return invalid (p, "the array %s has %" G_GUINT64_FORMAT " items, for which the file has no room; it was cut off, or the count is wrong", entry->key, entry->count);
+    return invalid (p, "the array %s has %" G_GUINT64_FORMAT " items, but the file has no room for them; it was cut off, or the count is wrong", entry->key, entry->count);
   p->field_at = p->reader.at;
   if (!llm_reader_bytes (&p->reader, n_bytes, &entry->bytes))
     return fail_short (p, entry->key);

@@ -1,0 +1,475 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A plan on the device: weights uploaded, one command buffer recorded for all batches.
+ *
+ * Every op is one indirect dispatch; submit writes the batch and the workgroup counts into
+ * mapped buffers, so that nothing is recorded or allocated again while the KV cache is the same.  One barrier
+ * between ops: each reads what the one before wrote.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "compute/vulkan/vk.h"
+
+typedef struct {
+  LlmExecutable parent;
+  LlmVkDevice *device;
+  guint n_weights, n_buffers, n_ropes;
+  LlmVkBuffer *weights;     /* [n_weights] */
+  LlmVkBuffer *activations; /* [n_buffers] */
+  LlmVkBuffer *ropes;       /* [n_ropes], one per set of frequencies: [max_rows, dim] cos, sin */
+  double **rope_freq;       /* [n_ops]: the frequencies of a rope op, owned by the first op that has them */
+  guint *rope_of;           /* [n_ops]: index into ropes */
+  LlmVkBuffer batch, counts, nothing;
+  VkDescriptorPool pool;
+  VkDescriptorSet *sets;    /* [n_ops] */
+  VkCommandBuffer commands;
+  const LlmVkKv *recorded_for;
+} Executable;
+
+/* ---- compile ---- */
+
+void
+llm_vk_executable_free (LlmExecutable *executable)
+{
+  Executable *self = (Executable *) executable;
+  LlmVkDevice *device = self->device;
+
+  if (self->commands != VK_NULL_HANDLE)
+    vkFreeCommandBuffers (device->device, device->command_pool, 1, &self->commands);
+  vkDestroyDescriptorPool (device->device, self->pool, NULL);
+  for (guint i = 0; i < self->n_weights; i++)
+    llm_vk_buffer_clear (device, &self->weights[i]);
+  for (guint i = 0; i < self->n_buffers; i++)
+    llm_vk_buffer_clear (device, &self->activations[i]);
+  for (guint i = 0; i < self->n_ropes; i++)
+    llm_vk_buffer_clear (device, &self->ropes[i]);
+  llm_vk_buffer_clear (device, &self->batch);
+  llm_vk_buffer_clear (device, &self->counts);
+  llm_vk_buffer_clear (device, &self->nothing);
+  for (guint i = 0; self->rope_freq != NULL && i < llm_plan_n_ops (executable->plan); i++)
+    g_free (self->rope_freq[i]);
+  g_free (self->rope_freq);
+  g_free (self->rope_of);
+  g_free (self->weights);
+  g_free (self->activations);
+  g_free (self->ropes);
+  g_free (self->sets);
+  g_free (self);
+}
+
+static gboolean
+upload_weights (Executable *self, const LlmPlan *plan, GError **error)
+{
+  guint n = llm_plan_n_weights (plan);
+
+  self->weights = g_new0 (LlmVkBuffer, MAX (n, 1));
+  for (; self->n_weights < n; self->n_weights++)
+    {
+      const LlmWeight *w = llm_plan_weight_at (plan, self->n_weights);
+      LlmVkBuffer *buffer = &self->weights[self->n_weights];
+
+      if (!llm_vk_buffer_init (self->device, buffer, (w->n_bytes + 3) & ~(guint64) 3, LLM_VK_DEVICE_ONLY,
+                               VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, error))
+        return FALSE;
+      self->parent.memory_bytes += buffer->size;
+      if (!llm_vk_upload (self->device, buffer, w->data, w->n_bytes, error))
+        {
+          self->n_weights++;
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+static gboolean
+make_activations (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
+{
+  guint n = llm_plan_n_buffers (plan), logits = llm_plan_value (plan, llm_plan_logits (plan))->buffer;
+
+  self->activations = g_new0 (LlmVkBuffer, MAX (n, 1));
+  for (; self->n_buffers < n; self->n_buffers++)
+    {
+      guint i = self->n_buffers;
+      guint64 rows = llm_plan_buffer_rows (plan, i) == LLM_ROWS_OUT ? MAX (limits->max_out, 1) : limits->max_rows;
+      guint64 bytes = rows * llm_plan_buffer_width (plan, i) * sizeof (float);
+
+      if (bytes > self->device->limits.maxStorageBufferRange)
+        {
+          g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the Vulkan device cannot bind %" G_GUINT64_FORMAT " bytes of activations; at most %u", bytes,
+                       self->device->limits.maxStorageBufferRange);
+          return FALSE;
+        }
+      if (!llm_vk_buffer_init (self->device, &self->activations[i], bytes, i == logits ? LLM_VK_HOST_READS : LLM_VK_DEVICE_ONLY,
+                               VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, error))
+        return FALSE;
+      self->parent.memory_bytes += bytes;
+    }
+  return TRUE;
+}
+
+static double *
+rope_frequencies (const LlmPlan *plan, const LlmOp *op)
+{
+  const LlmRopeParams *p = &op->p.rope;
+  double *freq = g_new (double, p->dim / 2);
+
+  for (guint i = 0; i < p->dim / 2; i++)
+    {
+      float factor = 1;
+
+      if (op->w != LLM_NONE)
+        memcpy (&factor, (const guint8 *) llm_plan_weight_at (plan, op->w)->data + 4 * (gsize) i, sizeof factor);
+      freq[i] = pow ((double) p->base, -2.0 * i / p->dim) / (double) p->scale / (double) factor;
+    }
+  return freq;
+}
+
+static gboolean
+same_frequencies (const LlmOp *a, const LlmOp *b)
+{
+  return a->kind == LLM_OP_ROPE && a->w == b->w && a->p.rope.dim == b->p.rope.dim && a->p.rope.base == b->p.rope.base && a->p.rope.scale == b->p.rope.scale;
+}
+
+static gboolean
+make_ropes (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
+{
+  guint n_ops = llm_plan_n_ops (plan);
+
+  self->rope_freq = g_new0 (double *, MAX (n_ops, 1));
+  self->rope_of = g_new0 (guint, MAX (n_ops, 1));
+  self->ropes = g_new0 (LlmVkBuffer, MAX (n_ops, 1));
+  for (guint i = 0; i < n_ops; i++)
+    {
+      const LlmOp *op = llm_plan_op (plan, i);
+      guint first;
+
+      if (op->kind != LLM_OP_ROPE)
+        continue;
+      for (first = 0; !same_frequencies (llm_plan_op (plan, first), op); first++)
+        ;
+      if (first < i)
+        {
+          self->rope_of[i] = self->rope_of[first];
+          continue;
+        }
+      self->rope_freq[i] = rope_frequencies (plan, op);
+      self->rope_of[i] = self->n_ropes;
+      if (!llm_vk_buffer_init (self->device, &self->ropes[self->n_ropes], (guint64) limits->max_rows * op->p.rope.dim * sizeof (float), LLM_VK_HOST_WRITES,
+                               VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, error))
+        return FALSE;
+      self->n_ropes++;
+    }
+  return TRUE;
+}
+
+static gboolean
+make_tables (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
+{
+  guint64 words = BATCH_TABLE ((guint64) limits->max_rows) + (guint64) limits->max_slots * limits->max_pages_per_slot;
+  guint n_ops = llm_plan_n_ops (plan);
+  VkDescriptorPoolSize size = { VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 6 * MAX (n_ops, 1) };
+  VkDescriptorPoolCreateInfo pool = { VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO, NULL, 0, MAX (n_ops, 1), 1, &size };
+  g_autofree VkDescriptorSetLayout *layouts = g_new (VkDescriptorSetLayout, MAX (n_ops, 1));
+  VkDescriptorSetAllocateInfo sets = { VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO, NULL, VK_NULL_HANDLE, n_ops, layouts };
+  VkCommandBufferAllocateInfo commands = { VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, NULL, self->device->command_pool, VK_COMMAND_BUFFER_LEVEL_PRIMARY, 1 };
+
+  if (!llm_vk_buffer_init (self->device, &self->batch, words * 4, LLM_VK_HOST_WRITES, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, error)
+      || !llm_vk_buffer_init (self->device, &self->counts, (guint64) n_ops * sizeof (VkDispatchIndirectCommand), LLM_VK_HOST_WRITES,
+                              VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT, error)
+      || !llm_vk_buffer_init (self->device, &self->nothing, 16, LLM_VK_DEVICE_ONLY, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, error)
+      || !llm_vk_check (vkCreateDescriptorPool (self->device->device, &pool, NULL, &self->pool), "descriptors", error))
+    return FALSE;
+  for (guint i = 0; i < n_ops; i++)
+    layouts[i] = self->device->set_layout;
+  self->sets = g_new0 (VkDescriptorSet, MAX (n_ops, 1));
+  sets.descriptorPool = self->pool;
+  return llm_vk_check (vkAllocateDescriptorSets (self->device->device, &sets, self->sets), "descriptors", error)
+         && llm_vk_check (vkAllocateCommandBuffers (self->device->device, &commands, &self->commands), "commands", error);
+}
+
+LlmExecutable *
+llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
+{
+  Executable *self = g_new0 (Executable, 1);
+
+  self->device = (LlmVkDevice *) device;
+  self->parent.plan = plan;
+  if (upload_weights (self, plan, error) && make_activations (self, plan, limits, error) && make_ropes (self, plan, limits, error)
+      && make_tables (self, plan, limits, error))
+    return &self->parent;
+  llm_vk_executable_free (&self->parent);
+  return NULL;
+}
+
+/* ---- record ---- */
+
+typedef struct {
+  VkBuffer buffer;
+  VkDeviceSize offset, size;
+} Binding;
+
+static Binding
+value_binding (const Executable *self, LlmValueId v)
+{
+  const LlmVkBuffer *buffer = v != LLM_NONE ? &self->activations[llm_plan_value (self->parent.plan, v)->buffer] : &self->nothing;
+
+  return (Binding) { buffer->buffer, 0, buffer->size };
+}
+
+static void
+bind_op (Executable *self, guint i, const LlmOp *op, const LlmVkKv *kv)
+{
+  Binding bindings[6] = { value_binding (self, op->x), value_binding (self, op->z), value_binding (self, op->y) };
+  VkDescriptorBufferInfo infos[6];
+  VkWriteDescriptorSet writes[6];
+
+  bindings[3] = (Binding) { self->batch.buffer, 0, self->batch.size };
+  bindings[4] = bindings[5] = value_binding (self, LLM_NONE);
+  if (op->kind == LLM_OP_ROPE)
+    bindings[1] = (Binding) { self->ropes[self->rope_of[i]].buffer, 0, self->ropes[self->rope_of[i]].size };
+  if (op->kind == LLM_OP_KV_WRITE || op->kind == LLM_OP_ATTENTION)
+    {
+      guint layer = op->kind == LLM_OP_KV_WRITE ? op->p.kv_write.layer : op->p.attention.layer;
+
+      bindings[4] = (Binding) { kv->k.buffer, layer * kv->k_layer, kv->k_layer };
+      bindings[5] = (Binding) { kv->v.buffer, layer * kv->v_layer, kv->v_layer };
+    }
+  for (guint b = 0; b < 6; b++)
+    {
+      infos[b] = (VkDescriptorBufferInfo) { bindings[b].buffer, bindings[b].offset, bindings[b].size };
+      writes[b] = (VkWriteDescriptorSet) { .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, .dstSet = self->sets[i], .dstBinding = b, .descriptorCount = 1,
+                                           .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, .pBufferInfo = &infos[b] };
+    }
+  vkUpdateDescriptorSets (self->device->device, 6, writes, 0, NULL);
+}
+
+static guint
+width_of (const Executable *self, LlmValueId v)
+{
+  return v != LLM_NONE ? llm_plan_value (self->parent.plan, v)->width : 0;
+}
+
+static struct LlmParams
+op_params (const Executable *self, const LlmOp *op)
+{
+  const LlmPlan *plan = self->parent.plan;
+  const LlmKvLayout *kv = llm_plan_kv_layout (plan);
+  struct LlmParams p = { 0 };
+
+  if (op->w != LLM_NONE)
+    {
+      p.w.x = (guint32) self->weights[op->w].address;
+      p.w.y = (guint32) (self->weights[op->w].address >> 32);
+      p.n_cols = (guint32) llm_plan_weight_at (plan, op->w)->n_cols;
+      p.n_rows = (guint32) llm_plan_weight_at (plan, op->w)->n_rows;
+    }
+  if (op->b != LLM_NONE)
+    {
+      p.b.x = (guint32) self->weights[op->b].address;
+      p.b.y = (guint32) (self->weights[op->b].address >> 32);
+    }
+  p.x_width = width_of (self, op->x);
+  p.y_width = width_of (self, op->y);
+  p.z_width = width_of (self, op->z);
+  p.has_z = op->z != LLM_NONE;
+  p.out_rows = op->x != LLM_NONE && llm_plan_value (plan, op->x)->rows == LLM_ROWS_OUT;
+  p.max_rows = self->parent.limits.max_rows;
+  p.n_kv_heads = kv->n_kv_heads;
+  p.head_dim = kv->head_dim_k;
+  p.head_dim_v = kv->head_dim_v;
+  p.page_tokens = kv->page_tokens;
+  if (op->kind == LLM_OP_RMS_NORM)
+    p.scale = op->p.rms_norm.eps;
+  else if (op->kind == LLM_OP_ATTENTION)
+    {
+      p.scale = op->p.attention.scale;
+      p.n_heads = op->p.attention.n_heads;
+    }
+  else if (op->kind == LLM_OP_ROPE)
+    {
+      p.n_heads = op->p.rope.n_heads;
+      p.head_dim = op->p.rope.head_dim;
+      p.rope_dim = op->p.rope.dim;
+      p.interleaved = (guint32) op->p.rope.interleaved;
+    }
+  return p;
+}
+
+static VkPipeline
+op_pipeline (const Executable *self, const LlmOp *op)
+{
+  guint variant = 0;
+
+  if (op->kind == LLM_OP_MATMUL || op->kind == LLM_OP_EMBED)
+    variant = llm_vk_dtype_index ((LlmDtype) llm_plan_weight_at (self->parent.plan, op->w)->dtype->id);
+  else if (op->kind == LLM_OP_KV_WRITE || op->kind == LLM_OP_ATTENTION)
+    variant = llm_vk_dtype_index (llm_plan_kv_layout (self->parent.plan)->dtype);
+  return self->device->pipelines[op->kind][variant];
+}
+
+static gboolean
+record (Executable *self, const LlmVkKv *kv, GError **error)
+{
+  static const VkMemoryBarrier between = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_SHADER_WRITE_BIT,
+                                           VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT };
+  static const VkMemoryBarrier after = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_SHADER_WRITE_BIT, VK_ACCESS_HOST_READ_BIT };
+  VkCommandBufferBeginInfo how = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
+  const LlmPlan *plan = self->parent.plan;
+
+  self->recorded_for = NULL;
+  if (!llm_vk_check (vkBeginCommandBuffer (self->commands, &how), "commands", error))
+    return FALSE;
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    {
+      const LlmOp *op = llm_plan_op (plan, i);
+      struct LlmParams params = op_params (self, op);
+
+      bind_op (self, i, op, kv);
+      vkCmdBindPipeline (self->commands, VK_PIPELINE_BIND_POINT_COMPUTE, op_pipeline (self, op));
+      vkCmdBindDescriptorSets (self->commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->device->pipeline_layout, 0, 1, &self->sets[i], 0, NULL);
+      vkCmdPushConstants (self->commands, self->device->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof params, &params);
+      vkCmdDispatchIndirect (self->commands, self->counts.buffer, i * sizeof (VkDispatchIndirectCommand));
+      vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &between, 0, NULL, 0, NULL);
+    }
+  vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, NULL, 0, NULL);
+  if (!llm_vk_check (vkEndCommandBuffer (self->commands), "commands", error))
+    return FALSE;
+  self->recorded_for = kv;
+  return TRUE;
+}
+
+/* ---- run ---- */
+
+static void
+write_batch (Executable *self, const LlmBatch *batch)
+{
+  guint32 *words = self->batch.map, max = self->parent.limits.max_rows;
+
+  words[BATCH_N_ROWS] = batch->n_rows;
+  words[BATCH_N_OUT] = batch->n_out;
+  words[BATCH_STRIDE] = self->parent.limits.max_pages_per_slot;
+  memcpy (words + BATCH_TOKEN, batch->token, batch->n_rows * 4);
+  memcpy (words + BATCH_POSITION (max), batch->position, batch->n_rows * 4);
+  memcpy (words + BATCH_SLOT (max), batch->slot, batch->n_rows * 4);
+  if (batch->n_out > 0)
+    memcpy (words + BATCH_OUT_ROW (max), batch->out_row, batch->n_out * 4);
+  for (guint s = 0; s < batch->n_slots; s++)
+    memcpy (words + BATCH_TABLE (max) + (gsize) s * self->parent.limits.max_pages_per_slot, batch->block_table + (gsize) s * batch->block_table_stride,
+            MIN (batch->block_table_stride, self->parent.limits.max_pages_per_slot) * 4);
+}
+
+static void
+write_ropes (Executable *self, const LlmBatch *batch)
+{
+  for (guint i = 0; i < llm_plan_n_ops (self->parent.plan); i++)
+    {
+      const double *freq = self->rope_freq[i];
+      guint half = freq != NULL ? llm_plan_op (self->parent.plan, i)->p.rope.dim / 2 : 0;
+      float *table = freq != NULL ? self->ropes[self->rope_of[i]].map : NULL;
+
+      for (guint r = 0; freq != NULL && r < batch->n_rows; r++)
+        for (guint j = 0; j < half; j++)
+          {
+            double theta = batch->position[r] * freq[j];
+
+            *table++ = (float) cos (theta);
+            *table++ = (float) sin (theta);
+          }
+    }
+}
+
+static guint32
+groups (guint64 n, guint per_group)
+{
+  return (guint32) ((n + per_group - 1) / per_group);
+}
+
+static void
+write_counts (Executable *self, const LlmBatch *batch)
+{
+  const LlmPlan *plan = self->parent.plan;
+  VkDispatchIndirectCommand *counts = self->counts.map;
+
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    {
+      const LlmOp *op = llm_plan_op (plan, i);
+      LlmValueId shape = op->y != LLM_NONE ? op->y : op->x;
+      guint32 rows = llm_plan_value (plan, shape)->rows == LLM_ROWS_OUT ? batch->n_out : batch->n_rows, x = groups (width_of (self, shape), GROUP);
+
+      if (op->kind == LLM_OP_MATMUL)
+        {
+          x = groups (llm_plan_weight_at (plan, op->w)->n_rows, TILE_W);
+          rows = groups (rows, TILE_X);
+        }
+      else if (op->kind == LLM_OP_RMS_NORM)
+        x = 1;
+      else if (op->kind == LLM_OP_ATTENTION)
+        x = op->p.attention.n_heads;
+      else if (op->kind == LLM_OP_ROPE)
+        x = groups ((guint64) op->p.rope.n_heads * op->p.rope.dim / 2, GROUP);
+      else if (op->kind == LLM_OP_KV_WRITE)
+        x = groups (MAX (width_of (self, op->x), width_of (self, op->z)), GROUP);
+      counts[i] = (VkDispatchIndirectCommand) { x, rows, 1 };
+    }
+}
+
+gboolean
+llm_vk_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch, GError **error)
+{
+  Executable *self = (Executable *) executable;
+
+  if (self->recorded_for != (const LlmVkKv *) kv && !record (self, (const LlmVkKv *) kv, error))
+    return FALSE;
+  write_batch (self, batch);
+  write_ropes (self, batch);
+  write_counts (self, batch);
+  return TRUE;
+}
+
+gboolean
+llm_vk_wait (LlmExecutable *executable, const float **logits, GError **error)
+{
+  Executable *self = (Executable *) executable;
+
+  if (!llm_vk_run (self->device, self->commands, error))
+    return FALSE;
+  *logits = self->activations[llm_plan_value (executable->plan, llm_plan_logits (executable->plan))->buffer].map;
+  return TRUE;
+}
+
+/* ---- KV cache ---- */
+
+void
+llm_vk_kv_free (LlmKvBuffer *kv)
+{
+  LlmVkKv *self = (LlmVkKv *) kv;
+
+  llm_vk_buffer_clear ((LlmVkDevice *) kv->device, &self->k);
+  llm_vk_buffer_clear ((LlmVkDevice *) kv->device, &self->v);
+  g_free (self);
+}
+
+LlmKvBuffer *
+llm_vk_kv_new (LlmDevice *device, const LlmKvLayout *layout, guint n_pages, GError **error)
+{
+  LlmVkDevice *vk = (LlmVkDevice *) device;
+  LlmVkKv *self = g_new0 (LlmVkKv, 1);
+  guint64 align = MAX (vk->limits.minStorageBufferOffsetAlignment, 4), elem = layout->dtype == LLM_DTYPE_F16 ? 2 : 4;
+  guint64 tokens = (guint64) n_pages * layout->page_tokens * layout->n_kv_heads * elem;
+
+  self->parent.device = device;
+  self->k_layer = (tokens * layout->head_dim_k + align - 1) / align * align;
+  self->v_layer = (tokens * layout->head_dim_v + align - 1) / align * align;
+  self->parent.bytes = layout->n_layers * (self->k_layer + self->v_layer);
+  if (MAX (self->k_layer, self->v_layer) > vk->limits.maxStorageBufferRange)
+    g_set_error (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "the Vulkan device cannot bind %" G_GUINT64_FORMAT " bytes of one layer's KV cache; at most %u, so set kv-bytes lower",
+                 (guint64) MAX (self->k_layer, self->v_layer), vk->limits.maxStorageBufferRange);
+  else if (llm_vk_buffer_init (vk, &self->k, layout->n_layers * self->k_layer, LLM_VK_DEVICE_ONLY, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, error)
+           && llm_vk_buffer_init (vk, &self->v, layout->n_layers * self->v_layer, LLM_VK_DEVICE_ONLY, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, error)
+           && llm_vk_fill_zero (vk, &self->k, error) && llm_vk_fill_zero (vk, &self->v, error))
+    return &self->parent;
+  llm_vk_kv_free (&self->parent);
+  return NULL;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the files of the Vulkan device share.  Every call that can fail goes through
+ * llm_vk_check(), so that device loss and lack of memory have one path; no wait is endless.
+ */
+#pragma once
+
+#include <vulkan/vulkan.h>
+
+#include "compute/vulkan/device-vulkan.h"
+
+#define LLM_PARAMS_C
+#include "params.h"
+
+/* Pipelines: one per op, and per element type where the op reads weights or the KV cache. */
+#define LLM_VK_N_DTYPES 4
+
+typedef struct {
+  LlmDevice parent;
+  VkInstance instance;
+  VkPhysicalDevice physical;
+  VkDevice device;
+  VkQueue queue;
+  guint32 queue_family;
+  VkPhysicalDeviceMemoryProperties memory;
+  VkPhysicalDeviceLimits limits;
+  VkDescriptorSetLayout set_layout;
+  VkPipelineLayout pipeline_layout;
+  VkPipeline pipelines[LLM_N_OPS][LLM_VK_N_DTYPES];
+  VkCommandPool command_pool;
+} LlmVkDevice;
+
+typedef struct {
+  VkBuffer buffer;
+  VkDeviceMemory memory;
+  VkDeviceSize size;
+  void *map;               /* NULL when the host cannot see it */
+  VkDeviceAddress address; /* 0 unless asked for */
+} LlmVkBuffer;
+
+typedef enum {
+  LLM_VK_DEVICE_ONLY,  /* the host need not see it; it may */
+  LLM_VK_HOST_WRITES,  /* mapped, coherent */
+  LLM_VK_HOST_READS,   /* mapped, coherent, cached if possible */
+} LlmVkUse;
+
+/* TRUE for VK_SUCCESS; else EngineLost, OutOfMemory or Failed with what was being done. */
+gboolean llm_vk_check (VkResult result, const char *doing, GError **error);
+
+/* memory.c; zeroed is only what llm_vk_fill() fills. */
+gboolean llm_vk_buffer_init (LlmVkDevice *device, LlmVkBuffer *buffer, VkDeviceSize size, LlmVkUse use, VkBufferUsageFlags usage, GError **error);
+void llm_vk_buffer_clear (LlmVkDevice *device, LlmVkBuffer *buffer);
+/* Copies @data in, through a staging buffer when need be. Blocks. */
+gboolean llm_vk_upload (LlmVkDevice *device, LlmVkBuffer *buffer, const void *data, gsize size, GError **error);
+gboolean llm_vk_fill_zero (LlmVkDevice *device, LlmVkBuffer *buffer, GError **error);
+/* Submits @commands and waits, in slices, at most LLM_VK_WAIT_SECONDS. */
+gboolean llm_vk_run (LlmVkDevice *device, VkCommandBuffer commands, GError **error);
+
+/* pipelines.c */
+gboolean llm_vk_pipelines_init (LlmVkDevice *device, GError **error);
+void llm_vk_pipelines_clear (LlmVkDevice *device);
+guint llm_vk_dtype_index (LlmDtype dtype);
+
+/* executable-vulkan.c */
+LlmExecutable *llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits, GError **error);
+gboolean llm_vk_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch, GError **error);
+gboolean llm_vk_wait (LlmExecutable *executable, const float **logits, GError **error);
+void llm_vk_executable_free (LlmExecutable *executable);
+LlmKvBuffer *llm_vk_kv_new (LlmDevice *device, const LlmKvLayout *layout, guint n_pages, GError **error);
+void llm_vk_kv_free (LlmKvBuffer *kv);
+
+typedef struct {
+  LlmKvBuffer parent;
+  LlmVkBuffer k, v;
+  VkDeviceSize k_layer, v_layer; /* bytes of a layer, aligned for a descriptor */
+} LlmVkKv;
