@@ -18,7 +18,7 @@ struct _LlmEngineClient {
   LlmEngineClientEvents events;
   gpointer user_data;
   State state;
-  guint generation;    /* of the process: replies of an earlier one are not ours */
+  guint generation;    /* of the process: what belongs to an earlier one is not ours */
   LlmEngineProcess *process;
   guint subscription;
   gulong closed_handler;
@@ -84,6 +84,7 @@ drop_process (LlmEngineClient *self)
 {
   self->state = STOPPED;
   self->generation++;
+  g_clear_handle_id (&self->start_timer, g_source_remove);
   if (self->process != NULL)
     {
       g_dbus_connection_signal_unsubscribe (self->process->connection, self->subscription);
@@ -95,9 +96,11 @@ drop_process (LlmEngineClient *self)
 static void
 fail_waiting (LlmEngineClient *self, const GError *error)
 {
+  GQueue failing = self->waiting; /* a callback may call again */
   GTask *task;
 
-  while ((task = g_queue_pop_head (&self->waiting)) != NULL)
+  g_queue_init (&self->waiting);
+  while ((task = g_queue_pop_head (&failing)) != NULL)
     {
       g_task_return_error (task, g_error_copy (error));
       g_object_unref (task);
@@ -107,7 +110,11 @@ fail_waiting (LlmEngineClient *self, const GError *error)
 void
 llm_engine_client_stop (LlmEngineClient *self)
 {
+  g_autoptr (GError) error = g_error_new (LLM_ERROR, LLM_ERROR_ENGINE_LOST, "the inference engine was stopped before it had started");
+
   drop_process (self);
+  fail_waiting (self, error);
+  self->started_us = 0; /* it did not die young, it was asked to */
 }
 
 void
@@ -117,7 +124,6 @@ llm_engine_client_free (LlmEngineClient *self)
 
   self->freed = TRUE;
   g_cancellable_cancel (self->cancellable);
-  g_clear_handle_id (&self->start_timer, g_source_remove);
   drop_process (self);
   fail_waiting (self, error);
   client_unref (self);
@@ -172,17 +178,28 @@ describe_end (GSubprocess *process)
   return g_strdup_printf ("exited with status %d", g_subprocess_get_exit_status (process));
 }
 
+static void start_failed (LlmEngineClient *self, const GError *error);
+
 static void
 on_dead (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   LlmEngineClient *self = user_data;
   g_autofree char *reason = NULL;
+  g_autoptr (GError) error = NULL;
 
   if (!self->freed && self->process != NULL && G_OBJECT (self->process->process) == source)
     {
       reason = describe_end (G_SUBPROCESS (source));
-      drop_process (self);
-      self->events.lost (reason, self->user_data);
+      if (self->state == STARTING)
+        {
+          error = g_error_new (LLM_ERROR, LLM_ERROR_ENGINE_LOST, "the inference engine %s while it started", reason);
+          start_failed (self, error);
+        }
+      else
+        {
+          drop_process (self);
+          self->events.lost (reason, self->user_data);
+        }
     }
   client_unref (self);
 }
@@ -200,6 +217,11 @@ on_closed (GDBusConnection *connection, gboolean remote, GError *error, gpointer
 /* ---- starting ---- */
 
 static void send_call (LlmEngineClient *self, GTask *task);
+
+typedef struct {
+  LlmEngineClient *client; /* (owned) */
+  guint generation;
+} Start;
 
 static void
 start_failed (LlmEngineClient *self, const GError *error)
@@ -238,11 +260,12 @@ on_configured (GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 on_started (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  LlmEngineClient *self = user_data;
+  g_autofree Start *of = user_data;
+  LlmEngineClient *self = of->client;
   g_autoptr (GError) error = NULL;
   LlmEngineProcess *process = llm_engine_process_start_finish (result, &error);
 
-  if (self->freed || self->state != STARTING)
+  if (self->freed || self->generation != of->generation)
     g_clear_pointer (&process, llm_engine_process_free);
   else if (process == NULL)
     start_failed (self, error);
@@ -264,11 +287,14 @@ static gboolean
 on_start_timer (gpointer user_data)
 {
   LlmEngineClient *self = user_data;
+  Start *of;
 
   self->start_timer = 0;
   self->started_us = g_get_monotonic_time ();
   self->refs++;
-  llm_engine_process_start_async (self->path, FALSE, self->cancellable, on_started, self);
+  of = g_new0 (Start, 1);
+  *of = (Start) { self, self->generation };
+  llm_engine_process_start_async (self->path, FALSE, self->cancellable, on_started, of);
   return G_SOURCE_REMOVE;
 }
 

@@ -8,6 +8,7 @@
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static const int allowed[] = {
   /* bytes on open fds */
@@ -19,7 +20,7 @@ static const int allowed[] = {
   /* looking */
   SCMP_SYS (fstat), SCMP_SYS (newfstatat), SCMP_SYS (stat), SCMP_SYS (lstat), SCMP_SYS (statx), SCMP_SYS (fstatfs), SCMP_SYS (statfs),
   SCMP_SYS (access), SCMP_SYS (faccessat), SCMP_SYS (faccessat2), SCMP_SYS (readlink), SCMP_SYS (readlinkat), SCMP_SYS (getdents64),
-  SCMP_SYS (getcwd), SCMP_SYS (uname), SCMP_SYS (sysinfo), SCMP_SYS (getrusage), SCMP_SYS (prlimit64), SCMP_SYS (getpid), SCMP_SYS (getppid),
+  SCMP_SYS (getcwd), SCMP_SYS (uname), SCMP_SYS (sysinfo), SCMP_SYS (getrusage), SCMP_SYS (getpid), SCMP_SYS (getppid),
   SCMP_SYS (gettid), SCMP_SYS (getuid), SCMP_SYS (geteuid), SCMP_SYS (getgid), SCMP_SYS (getegid), SCMP_SYS (kcmp),
   /* memory */
   SCMP_SYS (mmap), SCMP_SYS (munmap), SCMP_SYS (mprotect), SCMP_SYS (mremap), SCMP_SYS (madvise), SCMP_SYS (brk), SCMP_SYS (memfd_create),
@@ -31,15 +32,17 @@ static const int allowed[] = {
   SCMP_SYS (sched_getscheduler), SCMP_SYS (sched_setscheduler), SCMP_SYS (sched_getattr), SCMP_SYS (sched_setattr), SCMP_SYS (setpriority),
   SCMP_SYS (getpriority), SCMP_SYS (getcpu), SCMP_SYS (nanosleep), SCMP_SYS (clock_nanosleep), SCMP_SYS (clock_gettime), SCMP_SYS (clock_getres),
   SCMP_SYS (gettimeofday), SCMP_SYS (rt_sigaction), SCMP_SYS (rt_sigprocmask), SCMP_SYS (rt_sigreturn), SCMP_SYS (sigaltstack),
-  SCMP_SYS (tgkill), SCMP_SYS (restart_syscall), SCMP_SYS (getrandom), SCMP_SYS (prctl), SCMP_SYS (exit), SCMP_SYS (exit_group),
+  SCMP_SYS (restart_syscall), SCMP_SYS (getrandom), SCMP_SYS (prctl), SCMP_SYS (exit), SCMP_SYS (exit_group),
 };
 
 static const int killing[] = { SCMP_SYS (execve), SCMP_SYS (execveat), SCMP_SYS (ptrace), SCMP_SYS (process_vm_writev) };
 
 #ifndef __SANITIZE_ADDRESS__
 static int
-add_rules (scmp_filter_ctx filter)
+add_rules (scmp_filter_ctx filter, gboolean reopens_drivers)
 {
+  /* files that are there, for reading; drivers of a GPU open their device node again */
+  const scmp_datum_t writing = (reopens_drivers ? O_WRONLY : O_ACCMODE) | O_CREAT | O_TRUNC | O_APPEND;
   int r = 0;
 
   for (gsize i = 0; i < G_N_ELEMENTS (allowed) && r == 0; i++)
@@ -51,16 +54,19 @@ add_rules (scmp_filter_ctx filter)
     r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (clone), 1, SCMP_A0 (SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
   if (r == 0)
     r = seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOSYS), SCMP_SYS (clone3), 0);
-  /* files that are there, for reading; devices of drivers also for both */
   if (r == 0)
-    r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (openat), 1,
-                          SCMP_A2 (SCMP_CMP_MASKED_EQ, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0));
+    r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (openat), 1, SCMP_A2 (SCMP_CMP_MASKED_EQ, writing, 0));
+  /* ourselves, not other processes of the user: abort(), limits */
+  if (r == 0)
+    r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (tgkill), 1, SCMP_A0 (SCMP_CMP_EQ, (scmp_datum_t) getpid ()));
+  if (r == 0)
+    r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (prlimit64), 1, SCMP_A0 (SCMP_CMP_EQ, 0));
   return r;
 }
 #endif
 
 gboolean
-llm_sandbox_enter (GError **error)
+llm_sandbox_enter (gboolean reopens_drivers, GError **error)
 {
   struct rlimit none = { 0, 0 };
   int r = 0;
@@ -75,7 +81,7 @@ llm_sandbox_enter (GError **error)
 
       r = filter != NULL ? seccomp_attr_set (filter, SCMP_FLTATR_CTL_TSYNC, 1) : -ENOMEM;
       if (r == 0)
-        r = add_rules (filter);
+        r = add_rules (filter, reopens_drivers);
       if (r == 0)
         r = seccomp_load (filter);
       if (filter != NULL)

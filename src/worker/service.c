@@ -22,7 +22,7 @@
 struct _LlmService {
   GDBusConnection *connection; /* (owned) */
   guint registration;
-  gboolean inspect_only, configured;
+  gboolean inspect_only, locked;
   LlmDevicesOptions devices; /* isa owned */
   LlmOutbox *outbox;
   LlmEngine *engine;
@@ -60,7 +60,52 @@ take_error (GDBusMethodInvocation *invocation, GError *error)
   g_dbus_method_invocation_take_error (invocation, error);
 }
 
+/* @known: pairs of key and type. InvalidArgs names the key. */
+static gboolean
+check_keys (GVariant *dict, const char *const known[][2], gsize n_known, GError **error)
+{
+  GVariantIter iter;
+  const char *key;
+  g_autoptr (GVariant) value = NULL;
+
+  g_variant_iter_init (&iter, dict);
+  while (g_variant_iter_loop (&iter, "{&sv}", &key, &value))
+    {
+      gsize i = 0;
+
+      while (i < n_known && strcmp (known[i][0], key) != 0)
+        i++;
+      if (i < n_known && g_variant_is_of_type (value, G_VARIANT_TYPE (known[i][1])))
+        continue;
+      if (i < n_known)
+        g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "%s is of type %s; %s is needed", key, g_variant_get_type_string (value), known[i][1]);
+      else
+        g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "unknown key \"%.64s\"", key);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 /* ---- Configure, Inspect ---- */
+
+static const char *const configure_keys[][2] = { { "software-devices", "b" }, { "cpu-isa", "s" }, { "threads", "u" } };
+static const char *const load_keys[][2] = { { "device", "s" }, { "context-window", "u" }, { "kv-type", "s" }, { "kv-bytes", "t" } };
+
+static gboolean
+lock_in (LlmService *self, gboolean reopens_drivers, GError **error)
+{
+  self->locked = self->locked || llm_sandbox_enter (reopens_drivers, error);
+  return self->locked;
+}
+
+static gboolean
+has_gpu (const GPtrArray *infos)
+{
+  for (guint i = 0; i < infos->len; i++)
+    if (((const LlmDeviceInfo *) infos->pdata[i])->type == LLM_DEVICE_GPU)
+      return TRUE;
+  return FALSE;
+}
 
 static const char *const type_names[] = { "cpu", "gpu", "software", "null" };
 
@@ -96,9 +141,14 @@ handle_configure (LlmService *self, GVariant *params, GDBusMethodInvocation *inv
   GError *error = NULL;
   const char *isa = NULL;
 
-  if (self->configured)
+  if (self->engine != NULL)
     {
       g_dbus_method_invocation_return_error (invocation, G_DBUS_ERROR, G_DBUS_ERROR_FAILED, "Configure comes once");
+      return;
+    }
+  if (!check_keys (settings, configure_keys, G_N_ELEMENTS (configure_keys), &error))
+    {
+      take_error (invocation, error);
       return;
     }
   g_variant_lookup (settings, "software-devices", "b", &self->devices.software);
@@ -106,12 +156,11 @@ handle_configure (LlmService *self, GVariant *params, GDBusMethodInvocation *inv
   if (g_variant_lookup (settings, "cpu-isa", "&s", &isa) && isa[0] != '\0')
     self->devices.isa = g_strdup (isa);
   infos = llm_devices_list (&self->devices);
-  if (!llm_sandbox_enter (&error))
+  if (!lock_in (self, has_gpu (infos), &error))
     {
       take_error (invocation, error);
       return;
     }
-  self->configured = TRUE;
   self->outbox = llm_outbox_new (self->connection);
   self->engine = llm_engine_new (&llm_outbox_events, self->outbox);
   g_variant_builder_init (&info, G_VARIANT_TYPE_VARDICT);
@@ -155,12 +204,13 @@ handle_inspect (LlmService *self, GVariant *params, GDBusMethodInvocation *invoc
   GError *error = NULL;
   int fd = take_fd (handles, invocation, &error);
 
-  if (fd < 0 || (!self->configured && !llm_sandbox_enter (&error)))
+  if (fd < 0 || !lock_in (self, FALSE, &error))
     {
+      if (fd >= 0)
+        close (fd);
       take_error (invocation, error);
       return;
     }
-  self->configured = TRUE;
   task = g_task_new (NULL, NULL, on_inspected, invocation);
   g_task_set_task_data (task, GINT_TO_POINTER (fd), NULL);
   g_task_run_in_thread (task, inspect_thread);
@@ -204,9 +254,9 @@ handle_load (LlmService *self, GVariant *params, GDBusMethodInvocation *invocati
   const char *digest, *kv_type = "f16", *device = "";
   Loading *loading;
   GError *error = NULL;
-  int fd = take_fd (handles, invocation, &error);
+  int fd;
 
-  if (fd < 0)
+  if (!check_keys (settings, load_keys, G_N_ELEMENTS (load_keys), &error) || (fd = take_fd (handles, invocation, &error)) < 0)
     {
       take_error (invocation, error);
       return;
@@ -216,6 +266,12 @@ handle_load (LlmService *self, GVariant *params, GDBusMethodInvocation *invocati
   g_variant_lookup (settings, "context-window", "u", &load.context_window);
   g_variant_lookup (settings, "kv-bytes", "t", &load.kv_bytes);
   g_variant_lookup (settings, "kv-type", "&s", &kv_type);
+  if (strcmp (kv_type, "f16") != 0 && strcmp (kv_type, "f32") != 0)
+    {
+      close (fd);
+      take_error (invocation, g_error_new (G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "kv-type is \"%.16s\"; f16 or f32 is needed", kv_type));
+      return;
+    }
   load.device = (char *) device;
   load.kv_type = strcmp (kv_type, "f32") == 0 ? LLM_DTYPE_F32 : LLM_DTYPE_F16;
   loading = g_new0 (Loading, 1);
@@ -458,7 +514,7 @@ on_method_call (GDBusConnection *connection, const char *sender, const char *pat
     {
       if (strcmp (methods[i].method, method) != 0)
         continue;
-      if (self->inspect_only ? strcmp (method, "Inspect") != 0 : !methods[i].before_configure && !self->configured)
+      if (self->inspect_only ? strcmp (method, "Inspect") != 0 : !methods[i].before_configure && self->engine == NULL)
         break;
       methods[i].handler (self, params, invocation);
       return;
