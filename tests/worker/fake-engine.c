@@ -209,6 +209,7 @@ submit (GVariant *params, GDBusMethodInvocation *invocation)
   if (strcmp (words[0], "silent") == 0)
     return;
   g_dbus_method_invocation_return_value (invocation, NULL);
+  g_dbus_connection_flush_sync (connection, NULL, NULL);
   if (strcmp (words[0], "crash") == 0)
     crash ();
   else if (strcmp (words[0], "exit") == 0)
