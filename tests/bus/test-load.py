@@ -68,6 +68,7 @@ class Load(unittest.TestCase):
         h.wait_for(lambda: self.live() == 0, 5)
 
     def test_killed_caller_is_freed(self):
+        self.service.generate(max_tokens=1)  # the model is there when the caller comes
         child = self.child(20)
         self.assertGreater(self.live(), 0)
         child.kill()
