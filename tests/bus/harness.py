@@ -122,8 +122,14 @@ class Service:
             assert 'CRITICAL' not in log and 'ERROR: ' not in log, 'complaints in the log'
 
     def engine_pid(self):
-        children = open(f'/proc/{self.process.pid}/task/{self.process.pid}/children').read().split()
+        with open(f'/proc/{self.process.pid}/task/{self.process.pid}/children') as f:
+            children = f.read().split()
         return int(children[0]) if children else None
+
+    def rss(self):
+        """Resident bytes of the broker."""
+        with open(f'/proc/{self.process.pid}/statm') as f:
+            return int(f.read().split()[1]) * os.sysconf('SC_PAGESIZE')
 
     def call(self, method, signature=None, arguments=(), connection=None, path=PATH, interface=NAME, fds=None, timeout=120000):
         reply, _ = (connection or self.connection).call_with_unix_fd_list_sync(

@@ -57,7 +57,7 @@ class Load(unittest.TestCase):
     def test_stopped_reader_hurts_only_itself(self):
         child = self.child(8)
         child.send_signal(signal.SIGSTOP)
-        rss = lambda: int(open(f'/proc/{self.service.process.pid}/statm').read().split()[1]) * 4096
+        rss = self.service.rss
         self.service.generate(max_tokens=20)
         before = rss()
         for _ in range(5):
@@ -71,11 +71,14 @@ class Load(unittest.TestCase):
         self.service.generate(max_tokens=1)  # the model is there when the caller comes
         child = self.child(20)
         self.assertGreater(self.live(), 0)
+        h.wait_for(lambda: self.service.statistics()['engine'].get('tokens-decoded', 0) > 20)  # they are in full swing
         child.kill()
         child.wait()
         start = time.monotonic()
         h.wait_for(lambda: self.live() == 0, 5)
-        self.assertLess(time.monotonic() - start, 2)
+        spent = time.monotonic() - start
+        print(f'freed after {spent * 1000:.0f} ms')
+        self.assertLess(spent, 2)  # 200 ms on a quiet machine
         h.wait_for(lambda: self.service.statistics()['engine']['models'][0]['kv-pages-used'] == 0, 5)
 
     def test_killed_engine(self):

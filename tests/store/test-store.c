@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Models on disk: nothing half-done has a final name, nothing that is named disappears. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "store/store.h"
+
+typedef struct {
+  char *folder;
+  LlmStore *store;
+} Fixture;
+
+static void
+set_up (Fixture *f, gconstpointer data)
+{
+  f->folder = g_dir_make_tmp ("llm-store-XXXXXX", NULL);
+  f->store = llm_store_open (f->folder, NULL);
+  g_assert_nonnull (f->store);
+}
+
+static void
+tear_down (Fixture *f, gconstpointer data)
+{
+  const char *argv[] = { "rm", "-rf", f->folder, NULL };
+
+  g_clear_pointer (&f->store, llm_store_free);
+  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
+  g_free (f->folder);
+}
+
+static int
+file_with (const char *text)
+{
+  g_autofree char *path = NULL;
+  int fd = g_file_open_tmp ("llm-file-XXXXXX", &path, NULL);
+
+  g_assert_cmpint (write (fd, text, strlen (text)), ==, (gssize) strlen (text));
+  g_unlink (path);
+  return fd;
+}
+
+typedef struct {
+  Fixture *f;
+  LlmStoreBlob *blob;
+  GError *error;
+  gboolean done;
+} Ingest;
+
+static void
+on_ingested (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Ingest *ingest = user_data;
+
+  ingest->blob = llm_store_ingest_finish (ingest->f->store, result, &ingest->error);
+  ingest->done = TRUE;
+}
+
+static LlmStoreBlob *
+ingest (Fixture *f, int fd, GCancellable *cancellable, GError **error)
+{
+  Ingest state = { f, NULL, NULL, FALSE };
+
+  llm_store_ingest_async (f->store, fd, NULL, NULL, cancellable, on_ingested, &state);
+  close (fd);
+  while (!state.done)
+    g_main_context_iteration (NULL, TRUE);
+  if (state.error != NULL)
+    g_propagate_error (error, state.error);
+  return state.blob;
+}
+
+static GVariant *
+info (void)
+{
+  return g_variant_ref_sink (g_variant_parse (NULL, "{'architecture': <'llama'>, 'size': <uint64 5>}", NULL, NULL, NULL));
+}
+
+static guint
+count_files (Fixture *f, const char *sub)
+{
+  g_autofree char *path = g_build_filename (f->folder, sub, NULL);
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  guint n = 0;
+
+  while (g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
+static void
+add (Fixture *f, const char *name, const char *text)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (LlmStoreBlob) blob = ingest (f, file_with (text), NULL, &error);
+  g_autoptr (GVariant) what = info ();
+
+  g_assert_no_error (error);
+  g_assert_nonnull (llm_store_commit (f->store, name, blob, what, &error));
+  g_assert_no_error (error);
+}
+
+static void
+test_round_trip (Fixture *f, gconstpointer data)
+{
+  LlmStoreModel *model;
+  struct stat st;
+  char text[6] = { 0 };
+  int fd;
+
+  add (f, "hello:1", "hello");
+  llm_store_free (f->store);
+  f->store = llm_store_open (f->folder, NULL); /* as after a restart */
+  model = llm_store_find (f->store, "hello:1");
+  g_assert_nonnull (model);
+  g_assert_cmpstr (model->digest, ==, "sha256-2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+  g_assert_true (llm_store_find (f->store, model->digest) == model);
+  g_assert_cmpstr (model->source, ==, "import");
+  g_assert_cmpint (stat (model->path, &st), ==, 0);
+  g_assert_cmpint (st.st_mode & 0777, ==, 0444);
+  fd = llm_store_model_open (model, NULL);
+  g_assert_cmpint (read (fd, text, 5), ==, 5);
+  g_assert_cmpstr (text, ==, "hello");
+  g_assert_cmpint (fcntl (fd, F_GETFL) & O_ACCMODE, ==, O_RDONLY);
+  close (fd);
+}
+
+static void
+test_shared_blob (Fixture *f, gconstpointer data)
+{
+  add (f, "a:1", "same");
+  add (f, "b:1", "same");
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 1);
+  g_assert_true (llm_store_delete (f->store, "a:1", NULL));
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 1);
+  g_assert_true (llm_store_delete (f->store, "b:1", NULL));
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 0);
+  g_assert_cmpuint (count_files (f, "tmp"), ==, 0);
+}
+
+static void
+test_replace (Fixture *f, gconstpointer data)
+{
+  add (f, "a:1", "one");
+  add (f, "a:1", "two");
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 1);
+  add (f, "a:1", "two"); /* the same again */
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 1);
+}
+
+static void
+test_discard (Fixture *f, gconstpointer data)
+{
+  g_autoptr (LlmStoreBlob) one = ingest (f, file_with ("x"), NULL, NULL), two = ingest (f, file_with ("x"), NULL, NULL);
+
+  llm_store_discard (f->store, one);
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 1); /* the other import stands on it */
+  llm_store_discard (f->store, two);
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 0);
+}
+
+static void
+test_cancelled (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GError) error = NULL;
+
+  g_cancellable_cancel (cancellable);
+  g_assert_null (ingest (f, file_with ("x"), cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 0);
+  g_assert_cmpuint (count_files (f, "tmp"), ==, 0);
+}
+
+static void
+test_wrong_fds (Fixture *f, gconstpointer data)
+{
+  int fds[2];
+
+  for (guint i = 0; i < 4; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      int fd;
+
+      g_assert_cmpint (pipe (fds), ==, 0);
+      close (fds[1]);
+      fd = i == 0 ? fds[0] : i == 1 ? open ("/dev/zero", O_RDONLY) : i == 2 ? open ("/", O_RDONLY) : open (f->folder, O_PATH);
+      if (i != 0)
+        close (fds[0]);
+      g_assert_null (ingest (f, fd, NULL, &error));
+      g_assert_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+    }
+}
+
+static void
+test_one_broker (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (llm_store_open (f->folder, &error));
+  g_assert_error (error, LLM_ERROR, LLM_ERROR_BUSY);
+}
+
+static void
+write_manifest (Fixture *f, const char *text, gsize len)
+{
+  g_autofree char *folder = g_build_filename (f->folder, "models", "bad", NULL), *path = g_build_filename (folder, "1.json", NULL);
+
+  g_mkdir_with_parents (folder, 0755);
+  g_assert_true (g_file_set_contents (path, text, (gssize) len, NULL));
+}
+
+/* A damaged manifest is left out and counted; the others stay. */
+static void
+test_damaged_manifests (Fixture *f, gconstpointer data)
+{
+  g_autofree char *deep = g_strnfill (100000, '['), *large = g_strnfill (LLM_MANIFEST_MAX_BYTES + 1, ' ');
+  const char *const texts[] = { "", "{", "null", "{}", "{\"format\": \"local-llm-manifest/1\"}", deep, large, "\xff\xfe" };
+
+  add (f, "good:1", "x");
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    {
+      g_autoptr (GVariant) statistics = NULL;
+      guint damaged = 0;
+
+      llm_store_free (f->store);
+      write_manifest (f, texts[i], strlen (texts[i]));
+      g_test_expect_message (NULL, G_LOG_LEVEL_WARNING, "left out: *");
+      f->store = llm_store_open (f->folder, NULL);
+      g_test_assert_expected_messages ();
+      g_assert_nonnull (llm_store_find (f->store, "good:1"));
+      g_assert_null (llm_store_find (f->store, "bad:1"));
+      statistics = llm_store_statistics (f->store);
+      g_assert_true (g_variant_lookup (statistics, "damaged-manifests", "u", &damaged));
+      g_assert_cmpuint (damaged, ==, 1);
+    }
+}
+
+static void
+test_missing_blob (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL, short_error = NULL;
+  LlmStoreModel *model;
+
+  add (f, "a:1", "hello");
+  model = llm_store_find (f->store, "a:1");
+  g_chmod (model->path, 0644);
+  g_assert_cmpint (truncate (model->path, 2), ==, 0);
+  g_assert_cmpint (llm_store_model_open (model, &short_error), ==, -1);
+  g_assert_error (short_error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED);
+  g_unlink (model->path);
+  g_assert_cmpint (llm_store_model_open (model, &error), ==, -1);
+  g_assert_error (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND);
+}
+
+static void
+test_names (void)
+{
+  static const char *const good[][2] = { { "a", "a:latest" }, { "a:b", "a:b" }, { "org/a.b_c-d:1.0", "org/a.b_c-d:1.0" } };
+  static const char *const bad[] = { "", ":", "a:", ":b", "a:b:c", "/a", "a/", "a//b", ".a", "a/.b", "../a", "a b", "a\nb", "\xc3\xa4", "a:.b" };
+  g_autofree char *longest = g_strnfill (LLM_MAX_MODEL_NAME_BYTES - 2, 'a'), *at = g_strconcat (longest, ":b", NULL), *over = g_strconcat (longest, ":bb", NULL);
+  g_autofree char *same = llm_store_normalize_name (at, NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (good); i++)
+    {
+      g_autofree char *name = llm_store_normalize_name (good[i][0], NULL);
+      g_assert_cmpstr (name, ==, good[i][1]);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_assert_null (llm_store_normalize_name (bad[i], &error));
+      g_assert_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+    }
+  g_assert_cmpstr (same, ==, at);
+  g_assert_null (llm_store_normalize_name (over, NULL));
+}
+
+#define ADD(name, func) g_test_add ("/store/" name, Fixture, NULL, set_up, func, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  ADD ("round-trip", test_round_trip);
+  ADD ("shared-blob", test_shared_blob);
+  ADD ("replace", test_replace);
+  ADD ("discard", test_discard);
+  ADD ("cancelled", test_cancelled);
+  ADD ("wrong-fds", test_wrong_fds);
+  ADD ("one-broker", test_one_broker);
+  ADD ("damaged-manifests", test_damaged_manifests);
+  ADD ("missing-blob", test_missing_blob);
+  g_test_add_func ("/store/names", test_names);
+  return g_test_run ();
+}
