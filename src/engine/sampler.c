@@ -330,5 +330,5 @@ llm_logprobs (const float *logits, guint n_vocab, gint32 token, guint n, gint32 
     }
   for (guint i = 0; i < have; i++)
     top_logprob[i] = (float) ((double) top_logprob[i] - log_sum);
-  return (float) ((double) logits[token] - log_sum);
+  return isnan (logits[token]) ? -INFINITY : (float) ((double) logits[token] - log_sum);
 }

@@ -6,7 +6,7 @@
 typedef struct {
   const LlmScheduleItem *items;
   LlmScheduleStep *steps;
-  guint n, rows_left, free_pages, n_running, page_tokens;
+  guint n, rows_left, slots_left, free_pages, n_running, page_tokens;
 } State;
 
 static guint
@@ -35,7 +35,7 @@ preempt_one (State *s, guint oldest)
       victim = i;
   if (victim == s->n)
     return FALSE;
-  s->n_running -= is_running (s, victim);
+  s->n_running -= is_running (s, victim) && !s->items[victim].paused;
   s->steps[victim].preempt = TRUE;
   s->free_pages += s->items[victim].n_own;
   return TRUE;
@@ -62,6 +62,7 @@ grant (State *s, guint i, guint rows)
   s->steps[i].n_pages = more;
   s->free_pages -= more;
   s->rows_left -= rows;
+  s->slots_left--;
 }
 
 static guint
@@ -73,15 +74,15 @@ rows_wanted (const State *s, guint i)
 guint
 llm_schedule (const LlmScheduleItem *items, guint n, const LlmScheduleLimits *limits, LlmScheduleStep *steps)
 {
-  State s = { items, steps, n, limits->max_rows, limits->free_pages, 0, limits->page_tokens };
+  State s = { items, steps, n, limits->max_rows, limits->max_running, limits->free_pages, 0, limits->page_tokens };
 
   memset (steps, 0, n * sizeof *steps);
-  for (guint i = 0; i < n; i++)
-    s.n_running += items[i].running;
-  for (guint i = 0; i < n && s.rows_left > 0; i++) /* decodes */
+  for (guint i = 0; i < n; i++) /* a paused one takes nobody's place; when it comes back there may be too many for a while */
+    s.n_running += items[i].running && !items[i].paused;
+  for (guint i = 0; i < n && s.rows_left > 0 && s.slots_left > 0; i++) /* decodes */
     if (is_running (&s, i) && !items[i].paused && rows_wanted (&s, i) == 1)
       grant (&s, i, 1);
-  for (guint i = 0; i < n && s.rows_left > 0; i++) /* prefills under way */
+  for (guint i = 0; i < n && s.rows_left > 0 && s.slots_left > 0; i++) /* prefills under way */
     if (is_running (&s, i) && !items[i].paused && rows_wanted (&s, i) > 1)
       grant (&s, i, MIN (rows_wanted (&s, i), s.rows_left));
   for (guint i = 0; i < n && s.rows_left > 0 && s.n_running < limits->max_running; i++) /* newcomers, in order */

@@ -26,7 +26,7 @@ llm_step_set_state (LlmStepper *self, LlmActive *active, LlmRequestState state, 
 void
 llm_active_drop_pages (LlmActive *self)
 {
-  for (guint i = 0; i < self->pages->len; i++)
+  for (guint i = self->pages->len; i-- > 0;) /* the last first: a prefix is worth more than what follows it */
     llm_kv_pool_release (self->model->pool, g_array_index (self->pages, guint32, i));
   g_array_set_size (self->pages, 0);
   self->n_computed = 0;
@@ -55,7 +55,8 @@ reuse_prefix (LlmActive *active)
       active->n_published++;
     }
   active->n_computed = active->n_published * LLM_KV_PAGE_TOKENS;
-  active->n_cached = MIN (active->n_computed, active->n_prompt);
+  if (!active->was_scheduled) /* its own pages, after a preemption, do not count */
+    active->n_cached = active->n_computed;
 }
 
 static void
@@ -88,7 +89,7 @@ report_queue (LlmStepper *self, LlmModel *model)
     }
 }
 
-static void
+static guint
 plan_step (LlmModel *model, LlmScheduleStep *steps)
 {
   g_autofree LlmScheduleItem *items = g_new0 (LlmScheduleItem, model->requests->len);
@@ -102,13 +103,14 @@ plan_step (LlmModel *model, LlmScheduleStep *steps)
       for (guint p = 0; p < active->pages->len; p++)
         items[i].n_own += llm_kv_pool_is_own (model->pool, g_array_index (active->pages, guint32, p));
     }
-  llm_schedule (items, model->requests->len, &limits, steps);
+  return llm_schedule (items, model->requests->len, &limits, steps);
 }
 
-static void
-carry_out (LlmStepper *self, LlmModel *model, const LlmScheduleStep *steps)
+/* Returns whether there was any. */
+static gboolean
+preempt (LlmStepper *self, LlmModel *model, const LlmScheduleStep *steps)
 {
-  gint64 now = g_get_monotonic_time ();
+  gboolean any = FALSE;
 
   for (guint i = 0; i < model->requests->len; i++)
     if (steps[i].preempt)
@@ -118,7 +120,16 @@ carry_out (LlmStepper *self, LlmModel *model, const LlmScheduleStep *steps)
         llm_active_drop_pages (active);
         self->n_preempted += active->admitted;
         active->admitted = FALSE;
+        any = TRUE;
       }
+  return any;
+}
+
+static void
+admit (LlmModel *model, const LlmScheduleStep *steps)
+{
+  gint64 now = g_get_monotonic_time ();
+
   for (guint i = 0; i < model->requests->len; i++)
     {
       LlmActive *active = model->requests->pdata[i];
@@ -287,7 +298,10 @@ accept_token (LlmStepper *self, LlmActive *active, const float *logits)
   stopped = llm_stop_push (&active->stop, text->str, text->len, out);
   emit (self, active, out);
   if (stopped)
-    self->finished (self->engine, active, "stop", NULL);
+    {
+      g_clear_pointer (&active->detok, llm_detok_free); /* half a character behind the stop string is not text either */
+      self->finished (self->engine, active, "stop", NULL);
+    }
   else if (active->tokens->len >= active->model->context_window
            || (active->job->max_tokens > 0 && active->n_output >= active->job->max_tokens))
     self->finished (self->engine, active, "length", NULL);
@@ -311,7 +325,7 @@ use_logits (LlmStepper *self, Rows *rows, const float *logits)
     {
       LlmActive *active = rows->active[s];
 
-      if (active->n_output == 0)
+      if (active->n_output == 0 || rows->n_rows[s] > 1) /* the latter: again, after a preemption */
         {
           self->n_prefilled += rows->n_rows[s];
           llm_step_set_state (self, active, LLM_REQUEST_PREFILL, 0);
@@ -330,6 +344,7 @@ llm_step (LlmStepper *self, LlmModel *model)
   g_autofree Rows *rows = g_new0 (Rows, 1);
   g_autoptr (GError) error = NULL;
   const float *logits;
+  guint n_rows;
 
   for (guint i = 0; i < model->requests->len; i++)
     {
@@ -338,8 +353,12 @@ llm_step (LlmStepper *self, LlmModel *model)
       if (!active->admitted && active->pages->len == 0)
         reuse_prefix (active);
     }
-  plan_step (model, steps);
-  carry_out (self, model, steps);
+  /* Pages that only victims share are free when the last of them has given them back, which the schedule cannot see:
+   * when it takes pages and still has no row, the next one has more. */
+  do
+    n_rows = plan_step (model, steps);
+  while (preempt (self, model, steps) && n_rows == 0);
+  admit (model, steps);
   report_queue (self, model);
   build_batch (rows, model, steps);
   if (rows->batch.n_rows > 0)

@@ -19,27 +19,32 @@ llm_stop_clear (LlmStop *self)
   g_string_free (self->held, TRUE);
 }
 
-/* The offset of the earliest stop string, or -1. */
+/* The offset of the stop string that is complete first (of two that end together, the longer one), or -1. How the text
+ * came in pieces makes no difference then. The text may hold NUL characters. */
 static gssize
 find_stop (const LlmStop *self)
 {
-  gssize best = -1;
+  const char *text = self->held->str, *best = NULL, *best_end = NULL;
 
   for (guint i = 0; self->stops != NULL && self->stops[i] != NULL; i++)
     {
-      const char *at = self->stops[i][0] != '\0' ? strstr (self->held->str, self->stops[i]) : NULL;
+      gsize len = strlen (self->stops[i]);
+      const char *at = len > 0 ? memmem (text, self->held->len, self->stops[i], len) : NULL;
 
-      if (at != NULL && (best < 0 || at - self->held->str < best))
-        best = at - self->held->str;
+      if (at != NULL && (best == NULL || at + len < best_end || (at + len == best_end && at < best)))
+        {
+          best = at;
+          best_end = at + len;
+        }
     }
-  return best;
+  return best != NULL ? best - text : -1;
 }
 
 static gboolean
 may_become_stop (const LlmStop *self, const char *tail, gsize len)
 {
   for (guint i = 0; self->stops != NULL && self->stops[i] != NULL; i++)
-    if (strncmp (self->stops[i], tail, len) == 0)
+    if (len < strlen (self->stops[i]) && memcmp (self->stops[i], tail, len) == 0)
       return TRUE;
   return FALSE;
 }
