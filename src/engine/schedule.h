@@ -2,10 +2,10 @@
 /*
  * Which rows the next batch computes: a pure function of who waits for what.
  *
- * Iteration-level scheduling (Orca, Yu et al. 2022): every step is planned anew.  Decodes go
- * first, one row each; what rows are left prefill prompts in chunks, oldest request first.
+ * Iteration-level scheduling (Orca, Yu et al. 2022): every step is planned anew.  Decodes have
+ * one row each; what rows are left prefill prompts in chunks, oldest request first.
  * When pages run out the youngest request gives its own back and is computed again later
- * (paused ones first), so the oldest one always moves.
+ * (paused ones first); the oldest chooses before all others, so it always moves.
  */
 #pragma once
 
