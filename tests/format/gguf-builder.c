@@ -51,7 +51,8 @@ put_zeros (GByteArray *out, guint n)
   if (n == 0)
     return;
   g_byte_array_set_size (out, at + n);
-  memset (out->data + at, 0, n);
+  if (n > 0) /* an empty array has no data */
+    memset (out->data + at, 0, n);
 }
 
 static void
