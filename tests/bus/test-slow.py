@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What takes its time: readers that never answer (30 s), finished requests (60 s), idle engines. For tools/test --long."""
+import os
+import signal
+import time
+import unittest
+
+from gi.repository import Gio
+
+import harness as h
+from importlib.machinery import SourceFileLoader
+
+load = SourceFileLoader('load', os.path.join(os.path.dirname(os.path.abspath(__file__)), 'test-load.py')).load_module()
+
+
+class Slow(unittest.TestCase):
+    def setUp(self):
+        self.service = h.Service(environment={'LLM_CPU_ISA': 'scalar'})
+
+    def tearDown(self):
+        self.service.__exit__(None, None, None)
+
+    def test_silent_reader_is_given_up(self):
+        child = load.Load.child(self, 40)  # with logprobs: far more than 64 KiB
+        child.send_signal(signal.SIGSTOP)
+        h.wait_for(lambda: self.service.statistics()['broker']['requests-live'] == 0, 60)
+        child.send_signal(signal.SIGCONT)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+
+    def test_stuck_fd_is_given_up(self):
+        reader, writer = os.pipe()
+        fds = Gio.UnixFDList()
+        handle = fds.append(writer)
+        os.close(writer)
+        start = time.monotonic()
+        name, message = h.error_name(self.service.call, 'GenerateToFd', '(hssa{sv})', (handle, '', 'word ' * 400, h.v(echo=True, max_tokens=1)), fds=fds)
+        if name is not None:  # the pipe took it all unless it was small
+            self.assertEqual(name, 'Cancelled')
+            self.assertGreater(time.monotonic() - start, 25)
+        os.close(reader)
+
+    def test_finished_request_goes_after_a_minute(self):
+        stream = h.Stream(self.service, h.user(h.PROMPT), max_tokens=3)
+        stream.wait()
+        get = lambda: self.service.call('Get', '(ss)', (h.NAME + '.Request', 'State'), path=stream.path, interface='org.freedesktop.DBus.Properties')
+        self.assertEqual(get(), ('done',))
+        time.sleep(50)
+        self.assertEqual(get(), ('done',))
+        time.sleep(15)
+        self.assertIn(h.error_name(get)[0], ('UnknownObject', 'UnknownMethod'))
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
