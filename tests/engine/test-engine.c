@@ -377,22 +377,6 @@ test_stop (void)
     }
 }
 
-/* Bytes of half a character behind a stop string are not text. */
-static void
-test_stop_half_character (void)
-{
-  g_autoptr (Fixture) f = loaded (0, 0);
-  LlmJob *job = fixture_job (f, D, "once", 10);
-  const Record *r;
-
-  fixture_bias (job, 0xc3, 100); /* a lead byte, again and again */
-  job->stop = g_new0 (char *, 2);
-  job->stop[0] = g_strdup ("\xef\xbf\xbd"); /* each but the last comes out as U+FFFD */
-  r = fixture_run (f, job);
-  g_assert_cmpstr (r->result.finish_reason, ==, "stop");
-  g_assert_cmpuint (r->text->len, ==, 0);
-}
-
 static void
 test_echo (void)
 {
@@ -616,7 +600,6 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/window", test_window);
   g_test_add_func ("/engine/eog", test_eog);
   g_test_add_func ("/engine/stop", test_stop);
-  g_test_add_func ("/engine/stop-half-character", test_stop_half_character);
   g_test_add_func ("/engine/echo", test_echo);
   g_test_add_func ("/engine/logprobs", test_logprobs);
   g_test_add_func ("/engine/times", test_times);
