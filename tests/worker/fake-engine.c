@@ -16,7 +16,7 @@
  *   hang            the main loop stands still for ever
  *   anything else   as tokens 1
  * Inspect, by the file's first line: crash, hang, error (InvalidModel); anything else is a small model.
- * Configure, by cpu-isa: crash, hang, error.  Load, by the digest: crash, error, silent.
+ * Configure, by cpu-isa: crash, hang, error, slow (100 ms).  Load, by the digest: crash, error, silent.
  * Tokenize gives the bytes, Detokenize the reverse, CountTokens the number of messages; a text "silent" is never answered.
  */
 #include <gio/gio.h>
@@ -307,6 +307,8 @@ configure (GVariant *params, GDBusMethodInvocation *invocation)
     crash ();
   if (strcmp (isa, "hang") == 0)
     hang ();
+  if (strcmp (isa, "slow") == 0)
+    g_usleep (100000);
   if (strcmp (isa, "error") == 0)
     {
       g_dbus_method_invocation_return_error (invocation, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "as cpu-isa asked for");

@@ -177,9 +177,12 @@ test_bytes (Fixture *f, gconstpointer data)
   if (g_get_monotonic_time () - begin < LLM_DELTA_COALESCE_MS * 1000)
     g_assert_cmpuint (f->log->len, ==, 1);
   delta (f, 1, "y");
+  delta (f, 1, "z"); /* already the next one */
   wait_for (f, 2);
   g_assert_cmpuint (f->n_text, ==, 1 + LLM_DELTA_COALESCE_BYTES);
   g_assert_true (g_str_has_suffix (LOG (1), " 2"));
+  wait_for (f, 3);
+  g_assert_cmpstr (LOG (2), ==, "delta 1 z 1");
 }
 
 /* Deltas without text (held back as a possible stop string) do not use up the first one. */
@@ -189,9 +192,11 @@ test_first_text (Fixture *f, gconstpointer data)
   llm_outbox_begin (f->outbox, 1, NULL);
   delta (f, 1, "");
   delta (f, 1, "a");
-  wait_for (f, 2);
+  delta (f, 1, "b");
+  wait_for (f, 3);
   g_assert_cmpstr (LOG (0), ==, "delta 1  1");
-  g_assert_cmpstr (LOG (1), ==, "delta 1 a 1");
+  g_assert_cmpstr (LOG (1), ==, "delta 1 a 1"); /* had it waited, it would have met b */
+  g_assert_cmpstr (LOG (2), ==, "delta 1 b 1");
 }
 
 static void
