@@ -123,7 +123,7 @@ read_family (const LlmGguf *gguf, LlmModelConfig *config, GError **error)
 static gboolean
 refuse_experts (const LlmGguf *gguf, const LlmModelConfig *config, GError **error)
 {
-  guint n_experts;
+  guint n_experts = 0;
 
   if (!read_uint (gguf, config, "expert_count", 0, G_MAXUINT, 0, &n_experts, error))
     return FALSE;
