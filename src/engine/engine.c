@@ -63,7 +63,7 @@ typedef struct {
   LlmActive *active;
   Load *load;      /* (owned) */
   GTask *task;     /* (owned) of an unload */
-  char *digest;
+  LlmModel *model; /* (owned) of an unload */
 } Command;
 
 static void
@@ -217,27 +217,6 @@ uninstall (LlmEngine *self, LlmModel *model)
   g_ptr_array_remove (self->installed, model);
 }
 
-static void
-unload (LlmEngine *self, GTask *task, const char *digest)
-{
-  LlmModel *model;
-
-  g_mutex_lock (&self->lock);
-  model = g_hash_table_lookup (self->models, digest);
-  if (model != NULL)
-    llm_model_ref (model);
-  g_hash_table_remove (self->models, digest);
-  g_mutex_unlock (&self->lock);
-  if (model == NULL)
-    {
-      g_task_return_new_error (task, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND, "the model %s is not loaded", digest);
-      return;
-    }
-  uninstall (self, model);
-  llm_model_unref (model);
-  g_task_return_boolean (task, TRUE);
-}
-
 /* ---- the engine thread ---- */
 
 static void
@@ -248,9 +227,12 @@ run_command (LlmEngine *self, Command *command)
   else if (command->kind == COMMAND_INSTALL)
     install (self, command->load);
   else
-    unload (self, command->task, command->digest);
+    {
+      uninstall (self, command->model);
+      g_task_return_boolean (command->task, TRUE);
+    }
   g_clear_object (&command->task);
-  g_free (command->digest);
+  g_clear_pointer (&command->model, llm_model_unref);
   g_free (command);
 }
 
@@ -461,9 +443,21 @@ void
 llm_engine_unload_async (LlmEngine *self, const char *digest, GAsyncReadyCallback callback, gpointer user_data)
 {
   GTask *task = g_task_new (NULL, NULL, callback, user_data);
+  gpointer key = NULL, model = NULL;
 
   g_task_set_source_tag (task, llm_engine_unload_async);
-  post (self, (Command) { .kind = COMMAND_UNLOAD, .task = task, .digest = g_strdup (digest) });
+  /* out of the table at once: a load that comes next must not find what is about to go */
+  g_mutex_lock (&self->lock);
+  g_hash_table_steal_extended (self->models, digest, &key, &model);
+  g_mutex_unlock (&self->lock);
+  g_free (key);
+  if (model != NULL)
+    {
+      post (self, (Command) { .kind = COMMAND_UNLOAD, .task = task, .model = model });
+      return;
+    }
+  g_task_return_new_error (task, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND, "the model %s is not loaded", digest);
+  g_object_unref (task);
 }
 
 gboolean
