@@ -107,10 +107,11 @@ new_generation (Call *call, LlmRequestKind kind, gsize first, LlmOptionsTable ta
   return request;
 }
 
+/* The answer comes in the reply. */
 static gboolean
-handle_generate (Call *call, GError **error)
+start_with_reply (Call *call, LlmRequestKind kind, LlmOptionsTable table, const char *key, GError **error)
 {
-  g_autoptr (LlmRequest) request = new_generation (call, LLM_KIND_GENERATE, 0, LLM_OPTIONS_GENERATE, "prompt", error);
+  g_autoptr (LlmRequest) request = new_generation (call, kind, 0, table, key, error);
 
   if (request == NULL)
     return FALSE;
@@ -121,16 +122,15 @@ handle_generate (Call *call, GError **error)
 }
 
 static gboolean
+handle_generate (Call *call, GError **error)
+{
+  return start_with_reply (call, LLM_KIND_GENERATE, LLM_OPTIONS_GENERATE, "prompt", error);
+}
+
+static gboolean
 handle_chat (Call *call, GError **error)
 {
-  g_autoptr (LlmRequest) request = new_generation (call, LLM_KIND_CHAT, 0, LLM_OPTIONS_CHAT, "messages", error);
-
-  if (request == NULL)
-    return FALSE;
-  request->text = g_string_new (NULL);
-  request->reply = call->invocation;
-  llm_generate_start (request);
-  return TRUE;
+  return start_with_reply (call, LLM_KIND_CHAT, LLM_OPTIONS_CHAT, "messages", error);
 }
 
 static gboolean

@@ -7,8 +7,21 @@
 
 #include "engine/arch.h"
 
+/* Attention biases: the file must have them, or may. */
+static LlmWeightId
+bias (LlmArchBuilder *b, const char *name, guint layer, guint n, gboolean required)
+{
+  return required ? llm_arch_weight (b, name, layer, n, 1) : llm_arch_optional (b, name, layer, n, 1);
+}
+
 LlmValueId
 llm_arch_llama (LlmArchBuilder *b)
+{
+  return llm_arch_llama_like (b, FALSE);
+}
+
+LlmValueId
+llm_arch_llama_like (LlmArchBuilder *b, gboolean biases)
 {
   LlmPlan *p = b->plan;
   const LlmModelConfig *c = b->config;
@@ -24,11 +37,11 @@ llm_arch_llama (LlmArchBuilder *b)
       const LlmAttentionParams attention = { l, c->n_heads, 1 / sqrtf ((float) c->head_dim_k) };
       LlmValueId h = llm_plan_rms_norm (p, x, llm_arch_weight (b, "blk.%u.attn_norm.weight", l, d, 1), eps);                        /* [rows, d] */
       LlmValueId q = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.attn_q.weight", l, d, n_q), h,                                 /* [rows, n_q] */
-                                      llm_arch_optional (b, "blk.%u.attn_q.bias", l, n_q, 1), LLM_NONE);
+                                      bias (b, "blk.%u.attn_q.bias", l, n_q, biases), LLM_NONE);
       LlmValueId k = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.attn_k.weight", l, d, n_k), h,                                 /* [rows, n_k] */
-                                      llm_arch_optional (b, "blk.%u.attn_k.bias", l, n_k, 1), LLM_NONE);
+                                      bias (b, "blk.%u.attn_k.bias", l, n_k, biases), LLM_NONE);
       LlmValueId v = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.attn_v.weight", l, d, n_v), h,                                 /* [rows, n_v] */
-                                      llm_arch_optional (b, "blk.%u.attn_v.bias", l, n_v, 1), LLM_NONE);
+                                      bias (b, "blk.%u.attn_v.bias", l, n_v, biases), LLM_NONE);
 
       llm_plan_rope (p, q, factors, &rope_q);
       llm_plan_rope (p, k, factors, &rope_k);

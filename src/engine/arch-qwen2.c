@@ -1,52 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Qwen 2 (Yang et al. 2024): Llama's shape with biases on queries, keys and values and the
- * "NEOX" pairing of rotary dimensions.
+ * Qwen 2 (Yang et al. 2024): Llama's forward pass with biases on queries, keys and values; that its rotary
+ * dimensions pair as halves stands in the hyperparameters.
  */
-#include <math.h>
-
 #include "engine/arch.h"
 
 LlmValueId
 llm_arch_qwen2 (LlmArchBuilder *b)
 {
-  LlmPlan *p = b->plan;
-  const LlmModelConfig *c = b->config;
-  const guint d = c->d_model, n_q = c->n_heads * c->head_dim_k, n_k = c->n_kv_heads * c->head_dim_k, n_v = c->n_kv_heads * c->head_dim_v;
-  const float eps = (float) c->rms_eps;
-  const LlmRopeParams rope_q = llm_arch_rope (b, c->n_heads), rope_k = llm_arch_rope (b, c->n_kv_heads);
-
-  LlmValueId x = llm_plan_embed (p, llm_arch_weight (b, "token_embd.weight", 0, d, c->n_vocab)); /* [rows, d] */
-
-  for (guint l = 0; l < c->n_layers; l++)
-    {
-      const LlmAttentionParams attention = { l, c->n_heads, 1 / sqrtf ((float) c->head_dim_k) };
-      LlmValueId h = llm_plan_rms_norm (p, x, llm_arch_weight (b, "blk.%u.attn_norm.weight", l, d, 1), eps);                        /* [rows, d] */
-      LlmValueId q = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.attn_q.weight", l, d, n_q), h,                                 /* [rows, n_q] */
-                                      llm_arch_weight (b, "blk.%u.attn_q.bias", l, n_q, 1), LLM_NONE);
-      LlmValueId k = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.attn_k.weight", l, d, n_k), h,                                 /* [rows, n_k] */
-                                      llm_arch_weight (b, "blk.%u.attn_k.bias", l, n_k, 1), LLM_NONE);
-      LlmValueId v = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.attn_v.weight", l, d, n_v), h,                                 /* [rows, n_v] */
-                                      llm_arch_weight (b, "blk.%u.attn_v.bias", l, n_v, 1), LLM_NONE);
-
-      llm_plan_rope (p, q, LLM_NONE, &rope_q);
-      llm_plan_rope (p, k, LLM_NONE, &rope_k);
-      llm_plan_kv_write (p, l, k, v);
-
-      LlmValueId a = llm_plan_attention (p, q, &attention);                                                                         /* [rows, n_heads * head_dim_v] */
-      if (l == c->n_layers - 1)
-        { /* from here on only the rows whose logits are wanted */
-          a = llm_plan_select_rows (p, a);
-          x = llm_plan_select_rows (p, x);
-        }
-      x = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.attn_output.weight", l, c->n_heads * c->head_dim_v, d), a, LLM_NONE, x); /* [rows, d] */
-
-      h = llm_plan_rms_norm (p, x, llm_arch_weight (b, "blk.%u.ffn_norm.weight", l, d, 1), eps);                                    /* [rows, d] */
-      LlmValueId gate = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.ffn_gate.weight", l, d, c->d_ff), h, LLM_NONE, LLM_NONE);  /* [rows, d_ff] */
-      LlmValueId up = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.ffn_up.weight", l, d, c->d_ff), h, LLM_NONE, LLM_NONE);      /* [rows, d_ff] */
-      x = llm_plan_matmul (p, llm_arch_weight (b, "blk.%u.ffn_down.weight", l, c->d_ff, d), llm_plan_glu (p, LLM_ACT_SILU, gate, up),
-                           LLM_NONE, x);                                                                                            /* [rows, d] */
-    }
-  x = llm_plan_rms_norm (p, x, llm_arch_weight (b, "output_norm.weight", 0, d, 1), eps);
-  return llm_plan_matmul (p, llm_arch_output (b), x, LLM_NONE, LLM_NONE);                                                           /* [out, n_vocab] */
+  return llm_arch_llama_like (b, TRUE);
 }

@@ -27,6 +27,8 @@ LlmWeightId llm_arch_output (LlmArchBuilder *b);
 LlmRopeParams llm_arch_rope (const LlmArchBuilder *b, guint n_heads);
 
 LlmValueId llm_arch_llama (LlmArchBuilder *b);
+/* The same for its relatives; @biases: on queries, keys and values. */
+LlmValueId llm_arch_llama_like (LlmArchBuilder *b, gboolean biases);
 LlmValueId llm_arch_qwen2 (LlmArchBuilder *b);
 
 /* The KV cache that @config asks for. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "compute/cpu/device-cpu.h"
 
-#include <math.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "compute/rope.h"
 
 /* ---- executables ---- */
 
@@ -24,42 +24,6 @@ cpu_executable_free (LlmExecutable *executable)
   g_free (self->rope_table);
   g_free (self->q8);
   g_free (self);
-}
-
-/* theta_i = position * freq[i]; see LlmRopeParams. */
-static double *
-rope_frequencies (const LlmPlan *plan, const LlmOp *op)
-{
-  const LlmRopeParams *p = &op->p.rope;
-  double *freq = g_new (double, p->dim / 2);
-
-  for (guint i = 0; i < p->dim / 2; i++)
-    {
-      float factor = 1;
-
-      if (op->w != LLM_NONE)
-        memcpy (&factor, (const guint8 *) llm_plan_weight_at (plan, op->w)->data + 4 * (gsize) i, sizeof factor);
-      freq[i] = pow ((double) p->base, -2.0 * i / p->dim) / (double) p->scale / (double) factor;
-    }
-  return freq;
-}
-
-/* Ops with the same frequencies share one array, so that a run makes their table once. */
-static const double *
-shared_frequencies (const LlmCpuExecutable *self, const LlmPlan *plan, guint op)
-{
-  const LlmOp *mine = llm_plan_op (plan, op);
-
-  for (guint i = 0; i < op; i++)
-    {
-      const LlmOp *other = llm_plan_op (plan, i);
-
-      if (other->kind == LLM_OP_ROPE && other->w == mine->w && other->p.rope.dim == mine->p.rope.dim
-          && other->p.rope.base == mine->p.rope.base && other->p.rope.scale == mine->p.rope.scale)
-        return self->rope_freq[i];
-    }
-  g_ptr_array_add (self->rope_owned, rope_frequencies (plan, mine));
-  return self->rope_owned->pdata[self->rope_owned->len - 1];
 }
 
 static gboolean
@@ -109,7 +73,13 @@ cpu_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits,
   self->rope_owned = g_ptr_array_new_with_free_func (g_free);
   for (guint i = 0; i < llm_plan_n_ops (plan); i++)
     if (llm_plan_op (plan, i)->kind == LLM_OP_ROPE)
-      self->rope_freq[i] = shared_frequencies (self, plan, i);
+      {
+        guint first = llm_rope_first_same (plan, i);
+
+        if (first == i)
+          g_ptr_array_add (self->rope_owned, llm_rope_frequencies (plan, llm_plan_op (plan, i)));
+        self->rope_freq[i] = first == i ? self->rope_owned->pdata[self->rope_owned->len - 1] : self->rope_freq[first];
+      }
   self->logits = self->buffer[llm_plan_value (plan, llm_plan_logits (plan))->buffer];
   return &self->parent;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compute/cpu/device-cpu.h"
+#include "compute/rope.h"
 
 #define WEIGHT_TILE 32 /* weight rows of one matmul piece: they stay in the L1/L2 cache while the input rows pass */
 #define SCORES_ON_STACK 4096
@@ -173,15 +174,8 @@ rope_table_piece (gpointer data, guint r)
 {
   Job *job = data;
   guint half = job->op->p.rope.dim / 2;
-  float *table = job->self->rope_table + (gsize) r * 2 * half;
 
-  for (guint i = 0; i < half; i++)
-    {
-      double theta = (double) job->self->batch->position[r] * job->self->rope_of[i];
-
-      table[2 * i] = (float) cos (theta);
-      table[2 * i + 1] = (float) sin (theta);
-    }
+  llm_rope_fill (job->self->rope_table + (gsize) r * 2 * half, job->self->rope_of, half, job->self->batch->position[r]);
 }
 
 static void

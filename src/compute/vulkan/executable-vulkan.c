@@ -6,10 +6,10 @@
  * mapped buffers, so that nothing is recorded or allocated again while the KV cache is the same.  One barrier
  * between ops: each reads what the one before wrote.
  */
-#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "compute/rope.h"
 #include "compute/vulkan/vk.h"
 
 typedef struct {
@@ -109,29 +109,6 @@ make_activations (Executable *self, const LlmPlan *plan, const LlmRunLimits *lim
   return TRUE;
 }
 
-static double *
-rope_frequencies (const LlmPlan *plan, const LlmOp *op)
-{
-  const LlmRopeParams *p = &op->p.rope;
-  double *freq = g_new (double, p->dim / 2);
-
-  for (guint i = 0; i < p->dim / 2; i++)
-    {
-      float factor = 1;
-
-      if (op->w != LLM_NONE)
-        memcpy (&factor, (const guint8 *) llm_plan_weight_at (plan, op->w)->data + 4 * (gsize) i, sizeof factor);
-      freq[i] = pow ((double) p->base, -2.0 * i / p->dim) / (double) p->scale / (double) factor;
-    }
-  return freq;
-}
-
-static gboolean
-same_frequencies (const LlmOp *a, const LlmOp *b)
-{
-  return a->kind == LLM_OP_ROPE && a->w == b->w && a->p.rope.dim == b->p.rope.dim && a->p.rope.base == b->p.rope.base && a->p.rope.scale == b->p.rope.scale;
-}
-
 static gboolean
 make_ropes (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
 {
@@ -143,18 +120,16 @@ make_ropes (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, G
   for (guint i = 0; i < n_ops; i++)
     {
       const LlmOp *op = llm_plan_op (plan, i);
-      guint first;
+      guint first = op->kind == LLM_OP_ROPE ? llm_rope_first_same (plan, i) : 0;
 
       if (op->kind != LLM_OP_ROPE)
         continue;
-      for (first = 0; !same_frequencies (llm_plan_op (plan, first), op); first++)
-        ;
       if (first < i)
         {
           self->rope_of[i] = self->rope_of[first];
           continue;
         }
-      self->rope_freq[i] = rope_frequencies (plan, op);
+      self->rope_freq[i] = llm_rope_frequencies (plan, op);
       self->rope_of[i] = self->n_ropes;
       if (!llm_vk_buffer_init (self->device, &self->ropes[self->n_ropes], (guint64) limits->max_rows * op->p.rope.dim * sizeof (float), LLM_VK_HOST_WRITES,
                                VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, error))
@@ -369,14 +344,8 @@ write_ropes (Executable *self, const LlmBatch *batch)
       guint half = freq != NULL ? llm_plan_op (self->parent.plan, i)->p.rope.dim / 2 : 0;
       float *table = freq != NULL ? self->ropes[self->rope_of[i]].map : NULL;
 
-      for (guint r = 0; freq != NULL && r < batch->n_rows; r++)
-        for (guint j = 0; j < half; j++)
-          {
-            double theta = batch->position[r] * freq[j];
-
-            *table++ = (float) cos (theta);
-            *table++ = (float) sin (theta);
-          }
+      for (guint r = 0; freq != NULL && r < batch->n_rows; r++, table += 2 * half)
+        llm_rope_fill (table, freq, half, batch->position[r]);
     }
 }
 
