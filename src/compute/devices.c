@@ -54,6 +54,8 @@ llm_devices_open (const char *id, const LlmDevicesOptions *options, GError **err
   if (strcmp (id, "cpu") == 0)
     return llm_cpu_device_new (options->n_threads, options->isa, error);
   infos = llm_devices_list (options);
+  if (infos->len == 0) /* then it can say why not */
+    return llm_cpu_device_new (options->n_threads, options->isa, error);
   for (guint i = 0; i < infos->len; i++)
     {
       const LlmDeviceInfo *info = infos->pdata[i];

@@ -111,6 +111,8 @@ check_attention (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *w
     return g_strdup_printf ("%u query heads are no multiple of %u key heads", p->n_heads, kv->n_kv_heads);
   if (q->rows != LLM_ROWS_BATCH || q->width != (guint64) p->n_heads * kv->head_dim_k)
     return g_strdup_printf ("queries have %u columns; %u heads of %u are needed", q->width, p->n_heads, kv->head_dim_k);
+  if ((guint64) p->n_heads * kv->head_dim_v > G_MAXINT32)
+    return g_strdup_printf ("%u heads of %u values are too many columns", p->n_heads, kv->head_dim_v);
   return NULL;
 }
 

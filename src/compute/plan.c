@@ -34,12 +34,24 @@ llm_kv_layout_page_bytes (const LlmKvLayout *layout, guint64 *bytes)
          && llm_mul_u64 (n, layout->dtype == LLM_DTYPE_F16 ? 2 : 4, bytes);
 }
 
+static gboolean
+layout_is_usable (const LlmKvLayout *kv)
+{
+  guint64 bytes;
+
+  return llm_kv_layout_page_bytes (kv, &bytes) && bytes > 0 && (kv->dtype == LLM_DTYPE_F32 || kv->dtype == LLM_DTYPE_F16);
+}
+
 LlmPlan *
 llm_plan_new (const LlmKvLayout *kv)
 {
   LlmPlan *self = g_new0 (LlmPlan, 1);
 
   self->kv = *kv;
+  if (!layout_is_usable (kv))
+    g_set_error (&self->error, LLM_ERROR, LLM_ERROR_INVALID_MODEL,
+                 "KV cache: %u layers of %u heads of %u and %u, pages of %u tokens; all must be above 0, and the type F32 or F16", kv->n_layers,
+                 kv->n_kv_heads, kv->head_dim_k, kv->head_dim_v, kv->page_tokens);
   self->ops = g_array_new (FALSE, TRUE, sizeof (LlmOp));
   self->weights = g_array_new (FALSE, TRUE, sizeof (LlmWeight));
   self->values = g_array_new (FALSE, TRUE, sizeof (LlmValue));

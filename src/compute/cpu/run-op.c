@@ -211,7 +211,8 @@ run_rope (Job *job, guint op_index)
       self->rope_of = self->rope_freq[op_index];
       llm_pool_run (self->device->pool, rope_table_piece, job, job->n_rows);
     }
-  job->y = rows_of (self, job->op->x);
+  if (self->q8_of == job->op->x)
+    self->q8_of = LLM_NONE; /* changed in place */
   llm_pool_run (self->device->pool, rope_piece, job, job->n_rows);
 }
 
