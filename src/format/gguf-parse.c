@@ -170,7 +170,7 @@ read_array (Parser *p, LlmGgufEntry *entry)
 static gboolean
 read_value (Parser *p, LlmGgufEntry *entry)
 {
-  LlmStr str;
+  LlmStr str = { NULL, 0 };
 
   if (entry->type == LLM_GGUF_ARRAY)
     return read_array (p, entry);
@@ -204,7 +204,7 @@ entry_clear (gpointer data)
 static char *
 read_name (Parser *p, const char *field, guint64 max)
 {
-  LlmStr str;
+  LlmStr str = { NULL, 0 };
 
   if (!read_str (p, field, max, &str))
     return NULL;

@@ -63,6 +63,13 @@ class Load(unittest.TestCase):
         for _ in range(5):
             self.assertEqual(self.service.generate(max_tokens=20)[1]['output-tokens'], 20)
         self.assertLess(rss() - before, 64 << 20)
+        decoded = lambda: self.service.statistics()['engine']['tokens-decoded']
+        last, same = -1, 0
+        while same < 20:  # until nothing is made any more
+            now = decoded()
+            last, same = now, same + 1 if now == last else 0
+            time.sleep(0.05)
+        self.assertGreater(self.live(), 0, 'the answers for the stopped reader were made all the same')
         child.kill()
         child.wait()
         h.wait_for(lambda: self.live() == 0, 5)
@@ -91,6 +98,35 @@ class Load(unittest.TestCase):
         self.assertIn('signal 9', message)
         self.assertEqual(self.service.generate(max_tokens=5)[1]['output-tokens'], 5)
         self.assertEqual(self.service.statistics()['broker']['engine-losses'], 1)
+
+    def test_engine_killed_before_the_first_token(self):
+        """Nobody has seen anything yet: the request begins again, and its caller notices nothing."""
+        expected = self.service.generate(temperature=0, max_tokens=10)[0]
+        engine = self.service.engine_pid()
+        os.kill(engine, signal.SIGSTOP)
+        stream = h.Stream(self.service, h.user(h.PROMPT), temperature=0, max_tokens=10)
+        os.kill(engine, signal.SIGKILL)
+        self.assertEqual(stream.wait()[0], '')
+        self.assertEqual(stream.text, expected)
+        self.assertNotEqual(self.service.engine_pid(), engine)
+
+    def test_quarantine(self):
+        """Two crashes on the same model and user: refused from then on."""
+        self.service.generate(max_tokens=1)
+        for _ in range(2):
+            engine = self.service.engine_pid()
+            os.kill(engine, signal.SIGSTOP)
+            stream = h.Stream(self.service, h.user(h.PROMPT), max_tokens=10)
+            os.kill(engine, signal.SIGKILL)
+            h.wait_for(lambda: self.service.engine_pid() not in (engine, None))
+            os.kill(self.service.engine_pid(), signal.SIGKILL)
+            stream.wait()
+            name, message = h.error_name(self.service.generate, max_tokens=1)
+            if name is not None:
+                break
+        self.assertEqual(name, 'EngineLost')
+        self.assertIn('crashed 2 times', message)
+        self.assertIn('degraded', self.service.call('Get', '(ss)', (h.NAME, 'Health'), interface='org.freedesktop.DBus.Properties')[0])
 
     def test_flood(self):
         """1 MiB calls without waiting for replies: refused beyond a bound, and others are served."""
