@@ -12,22 +12,20 @@
 #define VF_SET1(f) _mm256_set1_ps (f)
 #define VF_STORE(p, v) _mm256_storeu_ps (p, v)
 #define VF_SUM(v) sum_f256 (v)
-#define DOT_Q8(w, x, sum) dot_q8 (w, x)
-#define DOT_Q4(w, x, sum) dot_q4 (w, x, sum)
+#define DOT_Q8(w, x, start) dot_q8 (w, x)
+#define DOT_Q4(w, x, start) _mm256_add_epi32 (start, pairs (w, x))
+
+static inline __m256i
+pairs (__m256i unsigned_bytes, __m256i signed_bytes)
+{
+  return _mm256_madd_epi16 (_mm256_maddubs_epi16 (unsigned_bytes, signed_bytes), _mm256_set1_epi16 (1));
+}
 
 /* |w| . (x with w's sign) */
 static inline __m256i
 dot_q8 (__m256i w, __m256i x)
 {
-  return _mm256_madd_epi16 (_mm256_maddubs_epi16 (_mm256_abs_epi8 (w), _mm256_sign_epi8 (x, w)), _mm256_set1_epi16 (1));
-}
-
-static inline __m256i
-dot_q4 (__m256i w, __m256i x, int sum)
-{
-  __m256i offset = _mm256_zextsi128_si256 (_mm_cvtsi32_si128 (-8 * sum));
-
-  return _mm256_add_epi32 (_mm256_madd_epi16 (_mm256_maddubs_epi16 (w, x), _mm256_set1_epi16 (1)), offset);
+  return pairs (_mm256_abs_epi8 (w), _mm256_sign_epi8 (x, w));
 }
 
 #include "compute/cpu/simd-kernels.h"

@@ -11,23 +11,9 @@
 #define VF_SET1(f) _mm512_set1_ps (f)
 #define VF_STORE(p, v) _mm512_storeu_ps (p, v)
 #define VF_SUM(v) _mm512_reduce_add_ps (v)
-#define DOT_Q8(w, x, sum) dot_q8 (w, x, sum)
-#define DOT_Q4(w, x, sum) dot_q4 (w, x, sum)
-
-/* vpdpbusd wants unsigned on one side: (w + 128) . x - 128 * sum */
-static inline __m256i
-dot_q8 (__m256i w, __m256i x, int sum)
-{
-  __m256i offset = _mm256_zextsi128_si256 (_mm_cvtsi32_si128 (-128 * sum));
-
-  return _mm256_dpbusd_epi32 (offset, _mm256_xor_si256 (w, _mm256_set1_epi8 ((char) 0x80)), x);
-}
-
-static inline __m256i
-dot_q4 (__m256i w, __m256i x, int sum)
-{
-  return _mm256_dpbusd_epi32 (_mm256_zextsi128_si256 (_mm_cvtsi32_si128 (-8 * sum)), w, x);
-}
+/* vpdpbusd wants unsigned on one side: |w| . (x with w's sign) */
+#define DOT_Q8(w, x, start) _mm256_dpbusd_epi32 (start, _mm256_abs_epi8 (w), _mm256_sign_epi8 (x, w))
+#define DOT_Q4(w, x, start) _mm256_dpbusd_epi32 (start, w, x)
 
 #include "compute/cpu/simd-kernels.h"
 

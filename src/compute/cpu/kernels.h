@@ -11,8 +11,8 @@
 /* Input rows of the quantised kernels: blocks of 32, y = d * q. */
 typedef struct {
   float d;
-  gint32 sum;  /* of q */
-  gint8 q[32]; /* -127..127 */
+  gint32 minus_8_sum; /* -8 times the sum of q */
+  gint8 q[32];        /* -127..127 */
 } LlmQ8Block;
 
 /* y[r * y_stride + n] = dot (weight row n, input row r) for n < @n_w, r < @n_x; rows of @k elements.
@@ -28,10 +28,11 @@ typedef struct {
   const char *name; /* "scalar", "avx2", ... */
   gboolean (*usable) (void);
   LlmMatmulRow f32, f16, q8_0, q4_0;
-  float (*dot_f32) (const float *q, const void *k, guint n);
-  float (*dot_f16) (const float *q, const void *k, guint n);
-  void (*axpy_f32) (float *y, float a, const void *v, guint n); /* y += a * v */
-  void (*axpy_f16) (float *y, float a, const void *v, guint n);
+  /* The tokens of one page, @stride bytes apart: score[t] = scale * q . k[t]; y += sum over t of a[t] * v[t]. */
+  void (*dots_f32) (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score);
+  void (*dots_f16) (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score);
+  void (*mix_f32) (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint dim);
+  void (*mix_f16) (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint dim);
   void (*quantise) (const float *x, LlmQ8Block *q, guint k);
   void (*to_half) (const float *x, guint16 *h, guint n);
   double noise; /* of a quantised matmul chain; see llm_device_noise() */

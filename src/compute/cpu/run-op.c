@@ -271,26 +271,24 @@ attention_piece (gpointer data, guint piece)
   float *score = on_heap != NULL ? on_heap : on_stack;
   float max = -INFINITY;
   double sum = 0;
+  guint page = layout->page_tokens;
 
+  for (guint t = 0; t < n; t += page)
+    (half ? k->dots_f16 : k->dots_f32) (q, kv_row (self, p->layer, slot, t, FALSE) + head * layout->head_dim_k * elem, self->kv->k_row, MIN (page, n - t),
+                                        layout->head_dim_k, p->scale, score + t);
   for (guint t = 0; t < n; t++)
-    {
-      const guint8 *key = kv_row (self, p->layer, slot, t, FALSE) + head * layout->head_dim_k * elem;
-
-      score[t] = p->scale * (half ? k->dot_f16 : k->dot_f32) (q, key, layout->head_dim_k);
-      max = MAX (max, score[t]);
-    }
+    max = MAX (max, score[t]);
   for (guint t = 0; t < n; t++)
     {
       score[t] = expf (score[t] - max);
       sum += (double) score[t];
     }
-  memset (y, 0, layout->head_dim_v * sizeof (float));
   for (guint t = 0; t < n; t++)
-    {
-      const guint8 *value = kv_row (self, p->layer, slot, t, TRUE) + head * layout->head_dim_v * elem;
-
-      (half ? k->axpy_f16 : k->axpy_f32) (y, (float) ((double) score[t] / sum), value, layout->head_dim_v);
-    }
+    score[t] = (float) ((double) score[t] / sum);
+  memset (y, 0, layout->head_dim_v * sizeof (float));
+  for (guint t = 0; t < n; t += page)
+    (half ? k->mix_f16 : k->mix_f32) (y, score + t, kv_row (self, p->layer, slot, t, TRUE) + head * layout->head_dim_v * elem, self->kv->v_row,
+                                      MIN (page, n - t), layout->head_dim_v);
 }
 
 /* ---- all ---- */

@@ -46,56 +46,45 @@ MATMUL (matmul_q8_0, LLM_DTYPE_Q8_0)
 MATMUL (matmul_q4_0, LLM_DTYPE_Q4_0)
 
 static float
-load_f32 (const void *p, guint i)
+load_f32 (const guint8 *p)
 {
   float f;
 
-  memcpy (&f, (const guint8 *) p + 4 * (gsize) i, sizeof f);
+  memcpy (&f, p, sizeof f);
   return f;
 }
 
 static float
-load_f16 (const void *p, guint i)
+load_f16 (const guint8 *p)
 {
   guint16 h;
 
-  memcpy (&h, (const guint8 *) p + 2 * (gsize) i, sizeof h);
+  memcpy (&h, p, sizeof h);
   return llm_half_to_float (h);
 }
 
-static float
-dot_f32 (const float *q, const void *k, guint n)
-{
-  double sum = 0;
+#define ATTENTION(name, load, elem_bytes)                                                                                                  \
+  static void dots_##name (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score)                   \
+  {                                                                                                                                        \
+    for (guint t = 0; t < n; t++)                                                                                                          \
+      {                                                                                                                                    \
+        double sum = 0;                                                                                                                    \
+                                                                                                                                           \
+        for (guint i = 0; i < dim; i++)                                                                                                    \
+          sum += (double) q[i] * (double) load (k + t * stride + (gsize) i * (elem_bytes));                                                \
+        score[t] = scale * (float) sum;                                                                                                    \
+      }                                                                                                                                    \
+  }                                                                                                                                        \
+                                                                                                                                           \
+  static void mix_##name (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint dim)                                     \
+  {                                                                                                                                        \
+    for (guint t = 0; t < n; t++)                                                                                                          \
+      for (guint i = 0; i < dim; i++)                                                                                                      \
+        y[i] += a[t] * load (v + t * stride + (gsize) i * (elem_bytes));                                                                   \
+  }
 
-  for (guint i = 0; i < n; i++)
-    sum += (double) q[i] * (double) load_f32 (k, i);
-  return (float) sum;
-}
-
-static float
-dot_f16 (const float *q, const void *k, guint n)
-{
-  double sum = 0;
-
-  for (guint i = 0; i < n; i++)
-    sum += (double) q[i] * (double) load_f16 (k, i);
-  return (float) sum;
-}
-
-static void
-axpy_f32 (float *y, float a, const void *v, guint n)
-{
-  for (guint i = 0; i < n; i++)
-    y[i] += a * load_f32 (v, i);
-}
-
-static void
-axpy_f16 (float *y, float a, const void *v, guint n)
-{
-  for (guint i = 0; i < n; i++)
-    y[i] += a * load_f16 (v, i);
-}
+ATTENTION (f32, load_f32, 4)
+ATTENTION (f16, load_f16, 2)
 
 static void
 to_half (const float *x, guint16 *h, guint n)
@@ -117,10 +106,10 @@ const LlmCpuKernels llm_cpu_scalar = {
   .f16 = { matmul_f16, FALSE },
   .q8_0 = { matmul_q8_0, FALSE },
   .q4_0 = { matmul_q4_0, FALSE },
-  .dot_f32 = dot_f32,
-  .dot_f16 = dot_f16,
-  .axpy_f32 = axpy_f32,
-  .axpy_f16 = axpy_f16,
+  .dots_f32 = dots_f32,
+  .dots_f16 = dots_f16,
+  .mix_f32 = mix_f32,
+  .mix_f16 = mix_f16,
   .to_half = to_half,
   .noise = 0,
 };

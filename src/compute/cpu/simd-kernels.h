@@ -3,8 +3,7 @@
  * The SIMD kernels, written once and included by one file per instruction set, which defines:
  *   VF, VF_LANES, VF_ZERO, VF_LOAD(p), VF_LOAD_HALF(p), VF_FMA(a, b, c) = a * b + c, VF_SET1(f),
  *   VF_STORE(p, v), VF_SUM(v): float vectors;
- *   DOT_Q8(w, x, sum): 8 x int32 of int8 w . int8 x, 32 of each;
- *   DOT_Q4(w, x, sum): the same for w in 0..15, less 8 * sum.
+ *   DOT_Q8(w, x, start), DOT_Q4(w, x, start): 8 x int32 of start + w . x, 32 of each; w is int8, or 0..15.
  *
  * Rounding: float sums run in VF_LANES lanes with fused multiply-add; quantised kernels round the
  * inputs to 8 bits per block of 32 (the error llm_device_noise() states).
@@ -14,6 +13,9 @@
 #include <string.h>
 
 #include "compute/cpu/kernels.h"
+
+#define ALWAYS_INLINE inline __attribute__ ((always_inline))
+#define UNROLL _Pragma ("GCC unroll 4") /* else sums stand in memory */
 
 static inline float
 sum_f256 (__m256 v)
@@ -34,65 +36,68 @@ half_at (const guint8 *p)
   return _cvtsh_ss (h);
 }
 
-static float
-dot_f32 (const float *q, const void *k, guint n)
+static inline float
+float_at (const guint8 *p)
 {
-  VF sum = VF_ZERO;
-  guint i = 0;
-  float rest = 0;
+  float f;
 
-  for (; i + VF_LANES <= n; i += VF_LANES)
-    sum = VF_FMA (VF_LOAD (q + i), VF_LOAD ((const guint8 *) k + 4 * (gsize) i), sum);
-  for (; i < n; i++)
-    {
-      float f;
-
-      memcpy (&f, (const guint8 *) k + 4 * (gsize) i, sizeof f);
-      rest = fmaf (q[i], f, rest);
-    }
-  return VF_SUM (sum) + rest;
+  memcpy (&f, p, sizeof f);
+  return f;
 }
 
-static float
-dot_f16 (const float *q, const void *k, guint n)
-{
-  VF sum = VF_ZERO;
-  guint i = 0;
-  float rest = 0;
+/* ---- attention: the tokens of one page ---- */
 
-  for (; i + VF_LANES <= n; i += VF_LANES)
-    sum = VF_FMA (VF_LOAD (q + i), VF_LOAD_HALF ((const guint8 *) k + 2 * (gsize) i), sum);
-  for (; i < n; i++)
-    rest = fmaf (q[i], half_at ((const guint8 *) k + 2 * (gsize) i), rest);
-  return VF_SUM (sum) + rest;
-}
+#define ATTENTION(name, load, load_one, elem_bytes)                                                                                        \
+  static void dots_##name (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score)                   \
+  {                                                                                                                                        \
+    for (guint t = 0; t < n; t++, k += stride)                                                                                             \
+      {                                                                                                                                    \
+        VF sum = VF_ZERO;                                                                                                                  \
+        float rest = 0;                                                                                                                    \
+        guint i = 0;                                                                                                                       \
+                                                                                                                                           \
+        for (; i + VF_LANES <= dim; i += VF_LANES)                                                                                         \
+          sum = VF_FMA (VF_LOAD (q + i), load (k + (gsize) i * (elem_bytes)), sum);                                                        \
+        for (; i < dim; i++)                                                                                                               \
+          rest = fmaf (q[i], load_one (k + (gsize) i * (elem_bytes)), rest);                                                               \
+        score[t] = scale * (VF_SUM (sum) + rest);                                                                                          \
+      }                                                                                                                                    \
+  }                                                                                                                                        \
+                                                                                                                                           \
+  /* the values' columns @first.. in @lanes vectors that stay in registers */                                                              \
+  static ALWAYS_INLINE void mix_columns_##name (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint first,             \
+                                                const guint lanes)                                                                         \
+  {                                                                                                                                        \
+    VF sum[4];                                                                                                                             \
+                                                                                                                                           \
+    UNROLL                                                                                                                                 \
+    for (guint j = 0; j < lanes; j++)                                                                                                      \
+      sum[j] = VF_LOAD (y + first + j * VF_LANES);                                                                                         \
+    v += (gsize) first * (elem_bytes);                                                                                                     \
+    for (guint t = 0; t < n; t++, v += stride)                                                                                             \
+      UNROLL                                                                                                                               \
+      for (guint j = 0; j < lanes; j++)                                                                                                    \
+        sum[j] = VF_FMA (VF_SET1 (a[t]), load (v + (gsize) j * VF_LANES * (elem_bytes)), sum[j]);                                          \
+    UNROLL                                                                                                                                 \
+    for (guint j = 0; j < lanes; j++)                                                                                                      \
+      VF_STORE (y + first + j * VF_LANES, sum[j]);                                                                                         \
+  }                                                                                                                                        \
+                                                                                                                                           \
+  static void mix_##name (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint dim)                                     \
+  {                                                                                                                                        \
+    guint i = 0;                                                                                                                           \
+                                                                                                                                           \
+    for (; i + 4 * VF_LANES <= dim; i += 4 * VF_LANES)                                                                                     \
+      mix_columns_##name (y, a, v, stride, n, i, 4);                                                                                       \
+    for (; i + VF_LANES <= dim; i += VF_LANES)                                                                                             \
+      mix_columns_##name (y, a, v, stride, n, i, 1);                                                                                       \
+    for (; i < dim; i++)                                                                                                                   \
+      for (guint t = 0; t < n; t++)                                                                                                        \
+        y[i] = fmaf (a[t], load_one (v + t * stride + (gsize) i * (elem_bytes)), y[i]);                                                    \
+  }
 
-static void
-axpy_f32 (float *y, float a, const void *v, guint n)
-{
-  guint i = 0;
-
-  for (; i + VF_LANES <= n; i += VF_LANES)
-    VF_STORE (y + i, VF_FMA (VF_SET1 (a), VF_LOAD ((const guint8 *) v + 4 * (gsize) i), VF_LOAD (y + i)));
-  for (; i < n; i++)
-    {
-      float f;
-
-      memcpy (&f, (const guint8 *) v + 4 * (gsize) i, sizeof f);
-      y[i] = fmaf (a, f, y[i]);
-    }
-}
-
-static void
-axpy_f16 (float *y, float a, const void *v, guint n)
-{
-  guint i = 0;
-
-  for (; i + VF_LANES <= n; i += VF_LANES)
-    VF_STORE (y + i, VF_FMA (VF_SET1 (a), VF_LOAD_HALF ((const guint8 *) v + 2 * (gsize) i), VF_LOAD (y + i)));
-  for (; i < n; i++)
-    y[i] = fmaf (a, half_at ((const guint8 *) v + 2 * (gsize) i), y[i]);
-}
+ATTENTION (f32, VF_LOAD, float_at, 4)
+ATTENTION (f16, VF_LOAD_HALF, half_at, 2)
 
 static void
 to_half (const float *x, guint16 *h, guint n)
@@ -105,49 +110,85 @@ to_half (const float *x, guint16 *h, guint n)
     h[i] = _cvtss_sh (x[i], _MM_FROUND_TO_NEAREST_INT);
 }
 
-/* ---- float weights: 4 input rows share each load of a weight ---- */
+/* ---- products: a tile of n_w weight rows and n_x input rows at a time ---- */
 
-#define FLOAT_MATMUL(name, load, load_one, elem_bytes)                                                                                     \
+/* Few input rows: four weight rows, to read four streams. Many: the weights of a piece stay in the L2 cache while
+ * each four input rows pass. Every sum runs over its own row in the same order in every tile. */
+#define TILES(name)                                                                                                                        \
   static void name (const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y,             \
                     gsize y_stride)                                                                                                        \
   {                                                                                                                                        \
-    for (guint n = 0; n < n_w; n++, w += w_stride)                                                                                         \
-      for (guint r = 0; r < n_x; r += 4)                                                                                                   \
-        {                                                                                                                                  \
-          guint rows = MIN (4, n_x - r), i = 0;                                                                                            \
-          VF sum[4] = { VF_ZERO, VF_ZERO, VF_ZERO, VF_ZERO };                                                                              \
-          float rest[4] = { 0, 0, 0, 0 };                                                                                                  \
+    for (guint r = 0; r < n_x; r += 4)                                                                                                     \
+      {                                                                                                                                    \
+        const guint8 *in = x + r * x_stride;                                                                                               \
+        float *out = y + r * y_stride;                                                                                                     \
+        guint n = 0;                                                                                                                       \
                                                                                                                                            \
-          if (rows == 4)                                                                                                                   \
-            for (; i + VF_LANES <= k; i += VF_LANES)                                                                                       \
-              {                                                                                                                            \
-                VF weight = load (w + (gsize) i * (elem_bytes));                                                                           \
-                for (guint j = 0; j < 4; j++)                                                                                              \
-                  sum[j] = VF_FMA (VF_LOAD ((const float *) (gconstpointer) (x + (r + j) * x_stride) + i), weight, sum[j]);                \
-              }                                                                                                                            \
-          else                                                                                                                             \
-            for (; i + VF_LANES <= k; i += VF_LANES)                                                                                       \
-              {                                                                                                                            \
-                VF weight = load (w + (gsize) i * (elem_bytes));                                                                           \
-                for (guint j = 0; j < rows; j++)                                                                                           \
-                  sum[j] = VF_FMA (VF_LOAD ((const float *) (gconstpointer) (x + (r + j) * x_stride) + i), weight, sum[j]);                \
-              }                                                                                                                            \
-          for (; i < k; i++)                                                                                                               \
-            for (guint j = 0; j < rows; j++)                                                                                               \
-              rest[j] = fmaf (((const float *) (gconstpointer) (x + (r + j) * x_stride))[i], load_one (w + (gsize) i * (elem_bytes)), rest[j]); \
-          for (guint j = 0; j < rows; j++)                                                                                                 \
-            y[(r + j) * y_stride + n] = VF_SUM (sum[j]) + rest[j];                                                                         \
-        }                                                                                                                                  \
+        switch (n_x - r)                                                                                                                   \
+          {                                                                                                                                \
+          case 1:                                                                                                                          \
+            for (; n + 4 <= n_w; n += 4)                                                                                                   \
+              name##_tile (w + n * w_stride, w_stride, in, x_stride, k, out + n, y_stride, 4, 1);                                          \
+            for (; n < n_w; n++)                                                                                                           \
+              name##_tile (w + n * w_stride, w_stride, in, x_stride, k, out + n, y_stride, 1, 1);                                          \
+            break;                                                                                                                         \
+          case 2:                                                                                                                          \
+            for (; n + 2 <= n_w; n += 2)                                                                                                   \
+              name##_tile (w + n * w_stride, w_stride, in, x_stride, k, out + n, y_stride, 2, 2);                                          \
+            for (; n < n_w; n++)                                                                                                           \
+              name##_tile (w + n * w_stride, w_stride, in, x_stride, k, out + n, y_stride, 1, 2);                                          \
+            break;                                                                                                                         \
+          case 3:                                                                                                                          \
+            for (; n + 2 <= n_w; n += 2)                                                                                                   \
+              name##_tile (w + n * w_stride, w_stride, in, x_stride, k, out + n, y_stride, 2, 3);                                          \
+            for (; n < n_w; n++)                                                                                                           \
+              name##_tile (w + n * w_stride, w_stride, in, x_stride, k, out + n, y_stride, 1, 3);                                          \
+            break;                                                                                                                         \
+          default:                                                                                                                         \
+            for (; n + 2 <= n_w; n += 2)                                                                                                   \
+              name##_tile (w + n * w_stride, w_stride, in, x_stride, k, out + n, y_stride, 2, 4);                                          \
+            for (; n < n_w; n++)                                                                                                           \
+              name##_tile (w + n * w_stride, w_stride, in, x_stride, k, out + n, y_stride, 1, 4);                                          \
+            break;                                                                                                                         \
+          }                                                                                                                                \
+      }                                                                                                                                    \
   }
 
-static inline float
-float_at (const guint8 *p)
-{
-  float f;
-
-  memcpy (&f, p, sizeof f);
-  return f;
-}
+#define FLOAT_MATMUL(name, load, load_one, elem_bytes)                                                                                     \
+  static ALWAYS_INLINE void name##_tile (const guint8 *w, gsize w_stride, const guint8 *x, gsize x_stride, guint k, float *y,              \
+                                         gsize y_stride, const guint n_w, const guint n_x)                                                 \
+  {                                                                                                                                        \
+    VF sum[4][4];                                                                                                                          \
+    guint i;                                                                                                                               \
+                                                                                                                                           \
+    UNROLL                                                                                                                                 \
+    for (guint n = 0; n < n_w; n++)                                                                                                        \
+      UNROLL                                                                                                                               \
+      for (guint r = 0; r < n_x; r++)                                                                                                      \
+        sum[n][r] = VF_ZERO;                                                                                                               \
+    for (i = 0; i + VF_LANES <= k; i += VF_LANES)                                                                                          \
+      UNROLL                                                                                                                               \
+      for (guint n = 0; n < n_w; n++)                                                                                                      \
+        {                                                                                                                                  \
+          VF weight = load (w + n * w_stride + (gsize) i * (elem_bytes));                                                                  \
+                                                                                                                                           \
+          UNROLL                                                                                                                           \
+          for (guint r = 0; r < n_x; r++)                                                                                                  \
+            sum[n][r] = VF_FMA (VF_LOAD (x + r * x_stride + (gsize) i * 4), weight, sum[n][r]);                                            \
+        }                                                                                                                                  \
+    UNROLL                                                                                                                                 \
+    for (guint n = 0; n < n_w; n++)                                                                                                        \
+      UNROLL                                                                                                                               \
+      for (guint r = 0; r < n_x; r++)                                                                                                      \
+        {                                                                                                                                  \
+          float rest = 0;                                                                                                                  \
+                                                                                                                                           \
+          for (guint j = i; j < k; j++)                                                                                                    \
+            rest = fmaf (float_at (x + r * x_stride + (gsize) j * 4), load_one (w + n * w_stride + (gsize) j * (elem_bytes)), rest);       \
+          y[r * y_stride + n] = VF_SUM (sum[n][r]) + rest;                                                                                 \
+        }                                                                                                                                  \
+  }                                                                                                                                        \
+  TILES (name)
 
 FLOAT_MATMUL (matmul_f32, VF_LOAD, float_at, 4)
 FLOAT_MATMUL (matmul_f16, VF_LOAD_HALF, half_at, 2)
@@ -157,24 +198,35 @@ FLOAT_MATMUL (matmul_f16, VF_LOAD_HALF, half_at, 2)
 static void
 quantise (const float *x, LlmQ8Block *out, guint k)
 {
+  const __m256 sign = _mm256_set1_ps (-0.0f);
+
   for (guint b = 0; b < k / 32; b++, x += 32, out++)
     {
-      float max = 0;
-      gint32 sum = 0;
-      float inverse;
+      __m256 v[4], top = _mm256_setzero_ps ();
+      __m256i q[4], sum;
+      __m128 half;
+      float max, inverse;
+      gint32 lanes[8], total = 0;
 
-      for (int i = 0; i < 32; i++)
-        max = MAX (max, fabsf (x[i]));
+      for (int i = 0; i < 4; i++)
+        {
+          v[i] = _mm256_loadu_ps (x + 8 * i);
+          top = _mm256_max_ps (top, _mm256_andnot_ps (sign, v[i]));
+        }
+      half = _mm_max_ps (_mm256_castps256_ps128 (top), _mm256_extractf128_ps (top, 1));
+      half = _mm_max_ps (half, _mm_movehl_ps (half, half));
+      max = _mm_cvtss_f32 (_mm_max_ss (half, _mm_movehdup_ps (half)));
       out->d = max / 127;
       inverse = max > 0 ? 127 / max : 0;
-      for (int i = 0; i < 32; i++)
-        {
-          gint32 q = (gint32) lrintf (x[i] * inverse);
-
-          out->q[i] = (gint8) q;
-          sum += q;
-        }
-      out->sum = sum;
+      for (int i = 0; i < 4; i++)
+        q[i] = _mm256_cvtps_epi32 (_mm256_mul_ps (v[i], _mm256_set1_ps (inverse)));
+      sum = _mm256_add_epi32 (_mm256_add_epi32 (q[0], q[1]), _mm256_add_epi32 (q[2], q[3]));
+      _mm256_storeu_si256 ((__m256i *) (gpointer) lanes, sum);
+      for (int i = 0; i < 8; i++)
+        total += lanes[i];
+      out->minus_8_sum = -8 * total;
+      q[0] = _mm256_packs_epi16 (_mm256_packs_epi32 (q[0], q[1]), _mm256_packs_epi32 (q[2], q[3])); /* in turns of 4 from each half */
+      _mm256_storeu_si256 ((__m256i *) (gpointer) out->q, _mm256_permutevar8x32_epi32 (q[0], _mm256_setr_epi32 (0, 4, 1, 5, 2, 6, 3, 7)));
     }
 }
 
@@ -192,52 +244,50 @@ load_q4 (const guint8 *block)
   return _mm256_and_si256 (_mm256_set_m128i (_mm_srli_epi16 (packed, 4), packed), _mm256_set1_epi8 (15));
 }
 
-#define QUANT_MATMUL(name, load, dot, block_bytes)                                                                                         \
-  static void name (const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y,             \
-                    gsize y_stride)                                                                                                        \
-  {                                                                                                                                        \
-    for (guint n = 0; n < n_w; n++, w += w_stride)                                                                                         \
-      for (guint r = 0; r < n_x; r += 4)                                                                                                   \
-        {                                                                                                                                  \
-          guint rows = MIN (4, n_x - r);                                                                                                   \
-          __m256 sum[4] = { _mm256_setzero_ps (), _mm256_setzero_ps (), _mm256_setzero_ps (), _mm256_setzero_ps () };                      \
-          const guint8 *block = w;                                                                                                         \
-                                                                                                                                           \
-          if (rows == 4)                                                                                                                   \
-            for (guint b = 0; b < k / 32; b++, block += (block_bytes))                                                                     \
-              {                                                                                                                            \
-                __m256i q = load (block);                                                                                                  \
-                float d = half_at (block);                                                                                                 \
-                for (guint j = 0; j < 4; j++)                                                                                              \
-                  {                                                                                                                        \
-                    const LlmQ8Block *in = (const LlmQ8Block *) (gconstpointer) (x + (r + j) * x_stride) + b;                              \
-                    __m256i p = dot (q, _mm256_loadu_si256 ((const __m256i *) (gconstpointer) in->q), in->sum);                            \
-                    sum[j] = _mm256_fmadd_ps (_mm256_set1_ps (d * in->d), _mm256_cvtepi32_ps (p), sum[j]);                                 \
-                  }                                                                                                                        \
-              }                                                                                                                            \
-          else                                                                                                                             \
-            for (guint b = 0; b < k / 32; b++, block += (block_bytes))                                                                     \
-              {                                                                                                                            \
-                __m256i q = load (block);                                                                                                  \
-                float d = half_at (block);                                                                                                 \
-                for (guint j = 0; j < rows; j++)                                                                                           \
-                  {                                                                                                                        \
-                    const LlmQ8Block *in = (const LlmQ8Block *) (gconstpointer) (x + (r + j) * x_stride) + b;                              \
-                    __m256i p = dot (q, _mm256_loadu_si256 ((const __m256i *) (gconstpointer) in->q), in->sum);                            \
-                    sum[j] = _mm256_fmadd_ps (_mm256_set1_ps (d * in->d), _mm256_cvtepi32_ps (p), sum[j]);                                 \
-                  }                                                                                                                        \
-              }                                                                                                                            \
-          for (guint j = 0; j < rows; j++)                                                                                                 \
-            y[(r + j) * y_stride + n] = sum_f256 (sum[j]);                                                                                 \
-        }                                                                                                                                  \
-  }
+#define START_Q8(in) _mm256_setzero_si256 ()
+#define START_Q4(in) _mm256_zextsi128_si256 (_mm_cvtsi32_si128 ((in)->minus_8_sum))
 
-QUANT_MATMUL (matmul_q8_0, load_q8, DOT_Q8, 34)
-QUANT_MATMUL (matmul_q4_0, load_q4, DOT_Q4, 18)
+#define QUANT_MATMUL(name, load, dot, start, block_bytes)                                                                                  \
+  static ALWAYS_INLINE void name##_tile (const guint8 *w, gsize w_stride, const guint8 *x, gsize x_stride, guint k, float *y,              \
+                                         gsize y_stride, const guint n_w, const guint n_x)                                                 \
+  {                                                                                                                                        \
+    __m256 sum[4][4];                                                                                                                      \
+                                                                                                                                           \
+    UNROLL                                                                                                                                 \
+    for (guint n = 0; n < n_w; n++)                                                                                                        \
+      UNROLL                                                                                                                               \
+      for (guint r = 0; r < n_x; r++)                                                                                                      \
+        sum[n][r] = _mm256_setzero_ps ();                                                                                                  \
+    for (guint b = 0; b < k / 32; b++, w += (block_bytes), x += sizeof (LlmQ8Block))                                                       \
+      UNROLL                                                                                                                               \
+      for (guint n = 0; n < n_w; n++)                                                                                                      \
+        {                                                                                                                                  \
+          __m256i q = load (w + n * w_stride);                                                                                             \
+          __m256 d = _mm256_set1_ps (half_at (w + n * w_stride));                                                                          \
+                                                                                                                                           \
+          UNROLL                                                                                                                           \
+          for (guint r = 0; r < n_x; r++)                                                                                                  \
+            {                                                                                                                              \
+              const LlmQ8Block *in = (const LlmQ8Block *) (gconstpointer) (x + r * x_stride);                                              \
+              __m256i p = dot (q, _mm256_loadu_si256 ((const __m256i *) (gconstpointer) in->q), start (in));                               \
+                                                                                                                                           \
+              sum[n][r] = _mm256_fmadd_ps (_mm256_mul_ps (d, _mm256_set1_ps (in->d)), _mm256_cvtepi32_ps (p), sum[n][r]);                  \
+            }                                                                                                                              \
+        }                                                                                                                                  \
+    UNROLL                                                                                                                                 \
+    for (guint n = 0; n < n_w; n++)                                                                                                        \
+      UNROLL                                                                                                                               \
+      for (guint r = 0; r < n_x; r++)                                                                                                      \
+        y[r * y_stride + n] = sum_f256 (sum[n][r]);                                                                                        \
+  }                                                                                                                                        \
+  TILES (name)
+
+QUANT_MATMUL (matmul_q8_0, load_q8, DOT_Q8, START_Q8, 34)
+QUANT_MATMUL (matmul_q4_0, load_q4, DOT_Q4, START_Q4, 18)
 
 #define SIMD_KERNELS(kernels_name)                                                                                                         \
   {                                                                                                                                        \
     .name = kernels_name, .usable = usable, .f32 = { matmul_f32, FALSE }, .f16 = { matmul_f16, FALSE }, .q8_0 = { matmul_q8_0, TRUE },     \
-    .q4_0 = { matmul_q4_0, TRUE }, .dot_f32 = dot_f32, .dot_f16 = dot_f16, .axpy_f32 = axpy_f32, .axpy_f16 = axpy_f16,                     \
+    .q4_0 = { matmul_q4_0, TRUE }, .dots_f32 = dots_f32, .dots_f16 = dots_f16, .mix_f32 = mix_f32, .mix_f16 = mix_f16,                     \
     .quantise = quantise, .to_half = to_half, .noise = 0.08,                                                                               \
   }
