@@ -52,6 +52,14 @@ class Streams(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertTrue(done.stdout.startswith(self.expected), done.stdout)
 
+    def test_more_than_flow_control_lets_pass_at_once(self):
+        """The service asks whether its client still reads, and on a system bus it must be allowed to."""
+        sizes, connection = [], self.service.bus.connect()
+        connection.signal_subscribe(h.NAME, h.NAME, 'Token', h.PATH, None, 0, lambda *a: sizes.append(a[5].get_size()))
+        while sum(sizes) < 3 * 65536:
+            stream = h.Stream(self.service, h.user(h.PROMPT), connection, temperature=2.0, logprobs=20, max_tokens=400)
+            self.assertEqual(stream.wait()[0], '')
+
     def test_second_client_sees_nothing(self):
         other, seen = self.service.bus.connect(), []
         other.signal_subscribe(None, h.NAME, None, None, None, 0, lambda *a: seen.append(a[4]))
