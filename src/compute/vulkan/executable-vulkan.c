@@ -25,7 +25,7 @@ typedef struct {
   VkDescriptorPool pool;
   VkDescriptorSet *sets;    /* [n_ops] */
   VkCommandBuffer commands;
-  const LlmVkKv *recorded_for;
+  guint64 recorded_for;     /* serial of the cache that the commands are bound to; 0: none */
 } Executable;
 
 /* ---- compile ---- */
@@ -293,7 +293,7 @@ record (Executable *self, const LlmVkKv *kv, GError **error)
   VkCommandBufferBeginInfo how = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
   const LlmPlan *plan = self->parent.plan;
 
-  self->recorded_for = NULL;
+  self->recorded_for = 0;
   if (!llm_vk_check (vkBeginCommandBuffer (self->commands, &how), "commands", error))
     return FALSE;
   for (guint i = 0; i < llm_plan_n_ops (plan); i++)
@@ -311,7 +311,7 @@ record (Executable *self, const LlmVkKv *kv, GError **error)
   vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, NULL, 0, NULL);
   if (!llm_vk_check (vkEndCommandBuffer (self->commands), "commands", error))
     return FALSE;
-  self->recorded_for = kv;
+  self->recorded_for = kv->serial;
   return TRUE;
 }
 
@@ -389,7 +389,7 @@ llm_vk_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch
 {
   Executable *self = (Executable *) executable;
 
-  if (self->recorded_for != (const LlmVkKv *) kv && !record (self, (const LlmVkKv *) kv, error))
+  if (self->recorded_for != ((const LlmVkKv *) kv)->serial && !record (self, (const LlmVkKv *) kv, error))
     return FALSE;
   write_batch (self, batch);
   write_ropes (self, batch);
@@ -429,6 +429,7 @@ llm_vk_kv_new (LlmDevice *device, const LlmKvLayout *layout, guint n_pages, GErr
   guint64 tokens = (guint64) n_pages * layout->page_tokens * layout->n_kv_heads * elem;
 
   self->parent.device = device;
+  self->serial = ++vk->n_caches;
   self->k_layer = (tokens * layout->head_dim_k + align - 1) / align * align;
   self->v_layer = (tokens * layout->head_dim_v + align - 1) / align * align;
   self->parent.bytes = layout->n_layers * (self->k_layer + self->v_layer);

@@ -28,6 +28,7 @@ typedef struct {
   VkPipelineLayout pipeline_layout;
   VkPipeline pipelines[LLM_N_OPS][LLM_VK_N_DTYPES];
   VkCommandPool command_pool;
+  guint64 n_caches; /* made so far */
 } LlmVkDevice;
 
 typedef struct {
@@ -71,6 +72,7 @@ void llm_vk_kv_free (LlmKvBuffer *kv);
 
 typedef struct {
   LlmKvBuffer parent;
+  guint64 serial; /* from 1; an address can come again, this cannot */
   LlmVkBuffer k, v;
   VkDeviceSize k_layer, v_layer; /* bytes of a layer, aligned for a descriptor */
 } LlmVkKv;
