@@ -25,6 +25,7 @@
 #define LLM_MODEL_MAX_WIDTH 262144        /* embedding, feed-forward */
 #define LLM_MODEL_MAX_HEADS 1024
 #define LLM_MODEL_MAX_HEAD_DIM 1024
+#define LLM_MODEL_MAX_EXPERTS 1024
 #define LLM_MODEL_MAX_VOCAB (2 * 1024 * 1024)
 #define LLM_MODEL_MAX_CONTEXT (16 * 1024 * 1024)
 

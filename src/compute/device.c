@@ -95,19 +95,46 @@ bad_batch (GError **error, const char *format, ...)
   return FALSE;
 }
 
-static gboolean
-check_row (const LlmExecutable *self, const LlmKvBuffer *kv, const LlmBatch *batch, guint r, guint n_tokens, GError **error)
-{
-  guint pages = MIN (batch->block_table_stride, self->limits.max_pages_per_slot);
-  guint page = batch->position[r] / kv->layout.page_tokens;
+/* What the tables of a plan have room for: the least rows of those that are read by token, by position. */
+typedef struct {
+  guint n_tokens, n_positions;
+} TableSizes;
 
-  if (batch->token[r] < 0 || (guint) batch->token[r] >= n_tokens)
-    return bad_batch (error, "row %u: token %d; tokens are 0 to %u", r, batch->token[r], n_tokens - 1);
+static TableSizes
+table_sizes (const LlmPlan *plan)
+{
+  TableSizes sizes = { G_MAXINT32, G_MAXINT32 };
+
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    {
+      const LlmOp *op = llm_plan_op (plan, i);
+      guint n_rows = op->kind == LLM_OP_EMBED ? (guint) llm_plan_weight_at (plan, op->w)->n_rows : 0;
+
+      if (op->kind == LLM_OP_EMBED && op->p.embed.source == LLM_EMBED_TOKEN)
+        sizes.n_tokens = MIN (sizes.n_tokens, n_rows);
+      if (op->kind == LLM_OP_EMBED && op->p.embed.source == LLM_EMBED_POSITION)
+        sizes.n_positions = MIN (sizes.n_positions, n_rows);
+    }
+  return sizes;
+}
+
+static gboolean
+check_row (const LlmExecutable *self, const LlmKvBuffer *kv, const LlmBatch *batch, guint r, const TableSizes *sizes, GError **error)
+{
+  guint pages = MIN (batch->block_table_stride, self->limits.max_pages_per_slot), page_tokens = kv->layout.page_tokens;
+  guint n_keys = batch->n_keys != NULL ? batch->n_keys[r] : 0, last = MAX (batch->position[r], n_keys > 0 ? n_keys - 1 : 0) / page_tokens;
+
+  if (batch->token[r] < 0 || (guint) batch->token[r] >= sizes->n_tokens)
+    return bad_batch (error, "row %u: token %d; tokens are 0 to %u", r, batch->token[r], sizes->n_tokens - 1);
   if (batch->slot[r] >= batch->n_slots)
     return bad_batch (error, "row %u: slot %u of %u", r, batch->slot[r], batch->n_slots);
-  if (page >= pages)
-    return bad_batch (error, "row %u: position %u; the block table reaches to %u", r, batch->position[r], pages * kv->layout.page_tokens - 1);
-  for (guint p = 0; p <= page; p++)
+  if (batch->position[r] / page_tokens >= pages)
+    return bad_batch (error, "row %u: position %u; the block table reaches to %u", r, batch->position[r], pages * page_tokens - 1);
+  if (batch->position[r] >= sizes->n_positions)
+    return bad_batch (error, "row %u: position %u; positions are 0 to %u", r, batch->position[r], sizes->n_positions - 1);
+  if (batch->n_keys != NULL && (n_keys == 0 || last >= pages))
+    return bad_batch (error, "row %u: %u keys; 1 to %u are allowed", r, n_keys, pages * page_tokens);
+  for (guint p = 0; p <= last; p++)
     {
       guint32 entry = batch->block_table[(gsize) batch->slot[r] * batch->block_table_stride + p];
 
@@ -117,20 +144,10 @@ check_row (const LlmExecutable *self, const LlmKvBuffer *kv, const LlmBatch *bat
   return TRUE;
 }
 
-/* The rows of the embedding: what a token may be. */
-static guint
-plan_n_tokens (const LlmPlan *plan)
-{
-  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
-    if (llm_plan_op (plan, i)->kind == LLM_OP_EMBED)
-      return (guint) llm_plan_weight_at (plan, llm_plan_op (plan, i)->w)->n_rows;
-  return G_MAXINT32;
-}
-
 static gboolean
 check_batch (const LlmExecutable *self, const LlmKvBuffer *kv, const LlmBatch *batch, GError **error)
 {
-  guint n_tokens = plan_n_tokens (self->plan);
+  TableSizes sizes = table_sizes (self->plan);
 
   if (batch->n_rows < 1 || batch->n_rows > self->limits.max_rows)
     return bad_batch (error, "%u rows; 1 to %u are allowed", batch->n_rows, self->limits.max_rows);
@@ -142,7 +159,7 @@ check_batch (const LlmExecutable *self, const LlmKvBuffer *kv, const LlmBatch *b
     if (batch->out_row[o] >= batch->n_rows)
       return bad_batch (error, "out row %u is row %u of %u", o, batch->out_row[o], batch->n_rows);
   for (guint r = 0; r < batch->n_rows; r++)
-    if (!check_row (self, kv, batch, r, n_tokens, error))
+    if (!check_row (self, kv, batch, r, &sizes, error))
       return FALSE;
   return TRUE;
 }

@@ -54,6 +54,8 @@ typedef struct {
   guint block_table_stride;
   guint n_out;                /* 0..n_rows: 0 = only fill the KV cache */
   const guint32 *out_row;     /* [n_out] < n_rows */
+  const guint32 *n_keys;      /* [n_rows] row r sees the keys at positions below it (an encoder's rows all of their
+                                 text); NULL: position + 1 */
 } LlmBatch;
 
 typedef struct {

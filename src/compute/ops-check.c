@@ -4,8 +4,13 @@
  */
 #include "compute/ops-check.h"
 
+#include <math.h>
+
+#include "base/limits.h"
+
 static const char *const op_names[LLM_N_OPS] = {
   "embed", "rms-norm", "matmul", "rope", "kv-write", "attention", "glu", "add", "select-rows",
+  "layer-norm", "scale", "route", "expert-matmul", "expert-mix",
 };
 
 const char *
@@ -28,19 +33,44 @@ check_embed (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *width
 {
   *rows = LLM_ROWS_BATCH;
   *width = (guint) llm_plan_weight_at (plan, op->w)->n_cols;
+  if (op->p.embed.source >= LLM_N_EMBEDS || !isfinite (op->p.embed.scale))
+    return g_strdup_printf ("source %u, scale %g; token, position or first, and a finite number are needed", op->p.embed.source, (double) op->p.embed.scale);
   return NULL;
+}
+
+static char *
+check_eps (const LlmOp *op)
+{
+  return op->p.norm.eps > 0 ? NULL : g_strdup_printf ("eps is %g; a number above 0 is needed", (double) op->p.norm.eps);
 }
 
 static char *
 check_rms_norm (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *width)
 {
   const LlmValue *x = llm_plan_value (plan, op->x);
+  const LlmWeight *g = llm_plan_weight_at (plan, op->w);
+  char *wrong = check_eps (op);
 
   *rows = x->rows;
   *width = x->width;
-  if (!(op->p.rms_norm.eps > 0))
-    return g_strdup_printf ("eps is %g; a number above 0 is needed", (double) op->p.rms_norm.eps);
-  return check_vector (llm_plan_weight_at (plan, op->w), x->width, "gain");
+  if (wrong == NULL && x->width % g->n_cols != 0)
+    wrong = g_strdup_printf ("gain %s has %" G_GUINT64_FORMAT " columns; the %u of the input are no multiple of it", g->name, g->n_cols, x->width);
+  return wrong != NULL ? wrong : check_vector (g, g->n_cols, "gain");
+}
+
+static char *
+check_layer_norm (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *width)
+{
+  const LlmValue *x = llm_plan_value (plan, op->x);
+  char *wrong = check_eps (op);
+
+  *rows = x->rows;
+  *width = x->width;
+  if (wrong == NULL)
+    wrong = check_vector (llm_plan_weight_at (plan, op->w), x->width, "gain");
+  if (wrong == NULL && op->b != LLM_NONE)
+    wrong = check_vector (llm_plan_weight_at (plan, op->b), x->width, "bias");
+  return wrong;
 }
 
 static char *
@@ -76,8 +106,11 @@ check_rope (const LlmPlan *plan, const LlmOp *op)
     return g_strdup_printf ("%u heads of %u do not make %u columns", p->n_heads, p->head_dim, x->width);
   if (p->dim == 0 || p->dim % 2 != 0 || p->dim > p->head_dim)
     return g_strdup_printf ("dim is %u; an even number up to the head's %u is needed", p->dim, p->head_dim);
-  if (!(p->base > 0) || !(p->scale > 0))
-    return g_strdup_printf ("base %g and scale %g must be above 0", (double) p->base, (double) p->scale);
+  if (!(p->base > 0) || !(p->scale > 0) || !(p->magnitude > 0))
+    return g_strdup_printf ("base %g, scale %g and magnitude %g must be above 0", (double) p->base, (double) p->scale, (double) p->magnitude);
+  if (p->yarn_context > 0 && (!(p->beta_slow > 0) || !(p->beta_fast >= p->beta_slow) || !(p->base > 1)))
+    return g_strdup_printf ("YaRN between %g and %g turns of base %g; 0 < slow <= fast and a base above 1 are needed", (double) p->beta_slow,
+                            (double) p->beta_fast, (double) p->base);
   return op->w != LLM_NONE ? check_vector (llm_plan_weight_at (plan, op->w), p->dim / 2, "factors") : NULL;
 }
 
@@ -113,7 +146,9 @@ check_attention (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *w
     return g_strdup_printf ("queries have %u columns; %u heads of %u are needed", q->width, p->n_heads, kv->head_dim_k);
   if ((guint64) p->n_heads * kv->head_dim_v > G_MAXINT32)
     return g_strdup_printf ("%u heads of %u values are too many columns", p->n_heads, kv->head_dim_v);
-  return NULL;
+  if (!isfinite (p->scale) || !(p->cap >= 0))
+    return g_strdup_printf ("scale %g and cap %g must be finite, the cap not below 0", (double) p->scale, (double) p->cap);
+  return op->w != LLM_NONE ? check_vector (llm_plan_weight_at (plan, op->w), p->n_heads, "sinks") : NULL;
 }
 
 static char *
@@ -127,6 +162,88 @@ check_pair (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *width)
     return g_strdup_printf ("operands have %u and %u columns, of %s and %s rows", x->width, z->width, x->rows == LLM_ROWS_OUT ? "out" : "batch",
                             z->rows == LLM_ROWS_OUT ? "out" : "batch");
   return NULL;
+}
+
+static char *
+check_glu (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *width)
+{
+  if (op->p.glu.act >= LLM_N_ACTS)
+    return g_strdup_printf ("activation %u of %u", op->p.glu.act, LLM_N_ACTS);
+  if (op->z != LLM_NONE)
+    return check_pair (plan, op, rows, width);
+  if (op->p.glu.act == LLM_ACT_SWIGLU_CLAMPED)
+    return g_strdup ("this activation takes two operands");
+  *rows = llm_plan_value (plan, op->x)->rows;
+  *width = llm_plan_value (plan, op->x)->width;
+  return NULL;
+}
+
+static char *
+check_scale (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *width)
+{
+  *rows = llm_plan_value (plan, op->x)->rows;
+  *width = llm_plan_value (plan, op->x)->width;
+  if (!isfinite (op->p.scale.scale) || !(op->p.scale.cap >= 0))
+    return g_strdup_printf ("scale %g and cap %g must be finite, the cap not below 0", (double) op->p.scale.scale, (double) op->p.scale.cap);
+  return NULL;
+}
+
+static char *
+check_route (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *width)
+{
+  const LlmValue *x = llm_plan_value (plan, op->x);
+  guint k = op->p.route.n_used;
+
+  *rows = x->rows;
+  *width = 2 * k;
+  if (x->width > LLM_MODEL_MAX_EXPERTS || k == 0 || k > x->width)
+    return g_strdup_printf ("%u of %u experts; 1 to %u are allowed, of %d at most", k, x->width, x->width, LLM_MODEL_MAX_EXPERTS);
+  return isfinite (op->p.route.scale) ? NULL : g_strdup ("the scale must be finite");
+}
+
+/* What an op on experts needs of its route. */
+static char *
+check_routed (const LlmPlan *plan, const LlmOp *op)
+{
+  const LlmValue *x = llm_plan_value (plan, op->x), *z = llm_plan_value (plan, op->z);
+  guint k = op->p.expert.n_used;
+
+  if (k == 0 || k > op->p.expert.n_experts || op->p.expert.n_experts > LLM_MODEL_MAX_EXPERTS)
+    return g_strdup_printf ("%u of %u experts; %d are allowed", k, op->p.expert.n_experts, LLM_MODEL_MAX_EXPERTS);
+  if (z->rows != x->rows || z->width != 2 * k)
+    return g_strdup_printf ("the route has %u columns; %u are needed, of the input's rows", z->width, 2 * k);
+  return NULL;
+}
+
+static char *
+check_expert_matmul (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *width)
+{
+  const LlmValue *x = llm_plan_value (plan, op->x);
+  const LlmWeight *w = llm_plan_weight_at (plan, op->w);
+  guint n = op->p.expert.n_experts, k = op->p.expert.n_used;
+  char *wrong = check_routed (plan, op);
+
+  if (wrong != NULL)
+    return wrong;
+  *rows = x->rows;
+  if (w->n_rows % n != 0 || (x->width != w->n_cols && x->width != w->n_cols * k) || w->n_rows / n * k > G_MAXINT32)
+    return g_strdup_printf ("weight %s is [%" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT "] of %u experts, its input has %u columns", w->name, w->n_rows,
+                            w->n_cols, n, x->width);
+  *width = (guint) (w->n_rows / n) * k;
+  return op->b != LLM_NONE ? check_vector (llm_plan_weight_at (plan, op->b), w->n_rows, "bias") : NULL;
+}
+
+static char *
+check_expert_mix (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *width)
+{
+  const LlmValue *x = llm_plan_value (plan, op->x);
+  char *wrong = check_routed (plan, op);
+
+  if (wrong != NULL)
+    return wrong;
+  *rows = x->rows;
+  *width = x->width / op->p.expert.n_used;
+  return x->width % op->p.expert.n_used == 0 ? NULL : g_strdup_printf ("%u columns of %u experts", x->width, op->p.expert.n_used);
 }
 
 static char *
@@ -156,7 +273,18 @@ llm_op_check (const LlmPlan *plan, const LlmOp *op, LlmRowSet *rows, guint *widt
       return check_kv_write (plan, op);
     case LLM_OP_ATTENTION:
       return check_attention (plan, op, rows, width);
+    case LLM_OP_LAYER_NORM:
+      return check_layer_norm (plan, op, rows, width);
     case LLM_OP_GLU:
+      return check_glu (plan, op, rows, width);
+    case LLM_OP_SCALE:
+      return check_scale (plan, op, rows, width);
+    case LLM_OP_ROUTE:
+      return check_route (plan, op, rows, width);
+    case LLM_OP_EXPERT_MATMUL:
+      return check_expert_matmul (plan, op, rows, width);
+    case LLM_OP_EXPERT_MIX:
+      return check_expert_mix (plan, op, rows, width);
     case LLM_OP_ADD:
       return check_pair (plan, op, rows, width);
     case LLM_OP_SELECT_ROWS:

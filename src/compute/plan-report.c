@@ -32,10 +32,16 @@ llm_plan_op_cost (const LlmPlan *self, guint i, guint n_rows, guint n_out, doubl
       cost.bytes += rows > 0 ? w->n_bytes : 0;
       cost.flops = 2 * w->n_rows * w->n_cols * rows;
       break;
+    case LLM_OP_EXPERT_MATMUL: /* each row reads its own experts */
+      cost.bytes += w->n_bytes / op->p.expert.n_experts * MIN (op->p.expert.n_experts, rows * op->p.expert.n_used);
+      cost.flops = 2 * (w->n_rows / op->p.expert.n_experts) * w->n_cols * op->p.expert.n_used * rows;
+      break;
     case LLM_OP_KV_WRITE:
       cost.bytes += (guint64) (kv_row * (double) rows);
       break;
     case LLM_OP_ATTENTION:
+      if (op->p.attention.window > 0)
+        kv_len = MIN (kv_len, op->p.attention.window);
       cost.bytes += (guint64) (kv_row * kv_len * (double) rows);
       cost.flops = (guint64) (2.0 * op->p.attention.n_heads * (kv->head_dim_k + kv->head_dim_v) * kv_len * (double) rows);
       break;

@@ -87,6 +87,10 @@ llm_plan_weight (LlmPlan *self, const LlmWeight *weight)
                    weight->name, weight->dtype->name, weight->n_rows, weight->n_cols, weight->n_bytes);
       return LLM_NONE;
     }
+  for (guint i = 0; i < self->weights->len; i++) /* a tied one is there already */
+    if (llm_plan_weight_at (self, i)->data == weight->data && llm_plan_weight_at (self, i)->dtype == weight->dtype
+        && llm_plan_weight_at (self, i)->n_rows == weight->n_rows)
+      return i;
   g_array_append_val (self->weights, *weight);
   return self->weights->len - 1;
 }
@@ -125,13 +129,25 @@ append (LlmPlan *self, LlmOp op)
 LlmValueId
 llm_plan_embed (LlmPlan *self, LlmWeightId w)
 {
-  return append (self, OP (.kind = LLM_OP_EMBED, .w = w));
+  return llm_plan_embed_from (self, w, LLM_EMBED_TOKEN, 1);
+}
+
+LlmValueId
+llm_plan_embed_from (LlmPlan *self, LlmWeightId w, LlmEmbedSource source, float scale)
+{
+  return append (self, OP (.kind = LLM_OP_EMBED, .w = w, .p.embed = { source, scale != 0 ? scale : 1 }));
 }
 
 LlmValueId
 llm_plan_rms_norm (LlmPlan *self, LlmValueId x, LlmWeightId g, float eps)
 {
-  return append (self, OP (.kind = LLM_OP_RMS_NORM, .x = x, .w = g, .p.rms_norm = { eps }));
+  return append (self, OP (.kind = LLM_OP_RMS_NORM, .x = x, .w = g, .p.norm = { eps }));
+}
+
+LlmValueId
+llm_plan_layer_norm (LlmPlan *self, LlmValueId x, LlmWeightId g, LlmWeightId bias_or_none, float eps)
+{
+  return append (self, OP (.kind = LLM_OP_LAYER_NORM, .x = x, .w = g, .b = bias_or_none, .p.norm = { eps }));
 }
 
 LlmValueId
@@ -143,7 +159,11 @@ llm_plan_matmul (LlmPlan *self, LlmWeightId w, LlmValueId x, LlmWeightId bias_or
 void
 llm_plan_rope (LlmPlan *self, LlmValueId x, LlmWeightId factors_or_none, const LlmRopeParams *p)
 {
-  append (self, OP (.kind = LLM_OP_ROPE, .x = x, .w = factors_or_none, .p.rope = *p));
+  LlmOp op = OP (.kind = LLM_OP_ROPE, .x = x, .w = factors_or_none, .p.rope = *p);
+
+  if (p->magnitude == 0)
+    op.p.rope.magnitude = 1;
+  append (self, op);
 }
 
 void
@@ -155,19 +175,53 @@ llm_plan_kv_write (LlmPlan *self, guint layer, LlmValueId k, LlmValueId v)
 LlmValueId
 llm_plan_attention (LlmPlan *self, LlmValueId q, const LlmAttentionParams *p)
 {
-  return append (self, OP (.kind = LLM_OP_ATTENTION, .x = q, .p.attention = *p));
+  return llm_plan_attention_with_sinks (self, q, LLM_NONE, p);
 }
 
 LlmValueId
-llm_plan_glu (LlmPlan *self, LlmActivation act, LlmValueId gate, LlmValueId up)
+llm_plan_attention_with_sinks (LlmPlan *self, LlmValueId q, LlmWeightId sinks, const LlmAttentionParams *p)
 {
-  return append (self, OP (.kind = LLM_OP_GLU, .x = gate, .z = up, .p.glu = { act }));
+  return append (self, OP (.kind = LLM_OP_ATTENTION, .x = q, .w = sinks, .p.attention = *p));
+}
+
+LlmValueId
+llm_plan_glu (LlmPlan *self, LlmActivation act, LlmValueId gate, LlmValueId up_or_none)
+{
+  return append (self, OP (.kind = LLM_OP_GLU, .x = gate, .z = up_or_none, .p.glu = { act }));
 }
 
 LlmValueId
 llm_plan_add (LlmPlan *self, LlmValueId x, LlmValueId z)
 {
   return append (self, OP (.kind = LLM_OP_ADD, .x = x, .z = z));
+}
+
+LlmValueId
+llm_plan_scale (LlmPlan *self, LlmValueId x, float scale, float cap_or_0)
+{
+  return append (self, OP (.kind = LLM_OP_SCALE, .x = x, .p.scale = { scale, cap_or_0 }));
+}
+
+LlmValueId
+llm_plan_route (LlmPlan *self, LlmValueId x, const LlmRouteParams *p)
+{
+  LlmOp op = OP (.kind = LLM_OP_ROUTE, .x = x, .p.route = *p);
+
+  if (p->scale == 0)
+    op.p.route.scale = 1;
+  return append (self, op);
+}
+
+LlmValueId
+llm_plan_expert_matmul (LlmPlan *self, LlmWeightId w, LlmValueId x, LlmValueId route, LlmWeightId bias_or_none, const LlmExpertParams *p)
+{
+  return append (self, OP (.kind = LLM_OP_EXPERT_MATMUL, .x = x, .z = route, .w = w, .b = bias_or_none, .p.expert = *p));
+}
+
+LlmValueId
+llm_plan_expert_mix (LlmPlan *self, LlmValueId x, LlmValueId route, const LlmExpertParams *p)
+{
+  return append (self, OP (.kind = LLM_OP_EXPERT_MIX, .x = x, .z = route, .p.expert = *p));
 }
 
 LlmValueId

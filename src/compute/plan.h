@@ -40,15 +40,23 @@ void llm_plan_free (LlmPlan *self);
 LlmWeightId llm_plan_weight (LlmPlan *self, const LlmWeight *weight);
 
 /* Ops, in the notation of ops.h.  Weights and values are those of this plan. */
-LlmValueId llm_plan_embed (LlmPlan *self, LlmWeightId w);                              /* [rows, cols(w)] */
+LlmValueId llm_plan_embed (LlmPlan *self, LlmWeightId w);                              /* [rows, cols(w)], of the tokens */
+LlmValueId llm_plan_embed_from (LlmPlan *self, LlmWeightId w, LlmEmbedSource source, float scale);
 LlmValueId llm_plan_rms_norm (LlmPlan *self, LlmValueId x, LlmWeightId g, float eps);  /* as x */
+LlmValueId llm_plan_layer_norm (LlmPlan *self, LlmValueId x, LlmWeightId g, LlmWeightId bias_or_none, float eps); /* as x */
 LlmValueId llm_plan_matmul (LlmPlan *self, LlmWeightId w, LlmValueId x,
                             LlmWeightId bias_or_none, LlmValueId residual_or_none);    /* [rows, rows(w)] */
 void llm_plan_rope (LlmPlan *self, LlmValueId x, LlmWeightId factors_or_none, const LlmRopeParams *p); /* in place */
 void llm_plan_kv_write (LlmPlan *self, guint layer, LlmValueId k, LlmValueId v);
 LlmValueId llm_plan_attention (LlmPlan *self, LlmValueId q, const LlmAttentionParams *p); /* [rows, n_heads * head_dim_v] */
-LlmValueId llm_plan_glu (LlmPlan *self, LlmActivation act, LlmValueId gate, LlmValueId up);
+LlmValueId llm_plan_attention_with_sinks (LlmPlan *self, LlmValueId q, LlmWeightId sinks, const LlmAttentionParams *p); /* sinks: F32 [1, n_heads] */
+LlmValueId llm_plan_glu (LlmPlan *self, LlmActivation act, LlmValueId gate, LlmValueId up_or_none);
 LlmValueId llm_plan_add (LlmPlan *self, LlmValueId x, LlmValueId z);
+LlmValueId llm_plan_scale (LlmPlan *self, LlmValueId x, float scale, float cap_or_0);   /* as x */
+LlmValueId llm_plan_route (LlmPlan *self, LlmValueId x, const LlmRouteParams *p);        /* [rows, 2 n_used] */
+LlmValueId llm_plan_expert_matmul (LlmPlan *self, LlmWeightId w, LlmValueId x, LlmValueId route,
+                                   LlmWeightId bias_or_none, const LlmExpertParams *p);  /* [rows, n_used * rows(w) / n_experts] */
+LlmValueId llm_plan_expert_mix (LlmPlan *self, LlmValueId x, LlmValueId route, const LlmExpertParams *p); /* [rows, width(x) / n_used] */
 LlmValueId llm_plan_select_rows (LlmPlan *self, LlmValueId x);                         /* [out rows, width] */
 
 /* Seals the plan: @logits [out rows, n_vocab] is what a run returns.  Assigns

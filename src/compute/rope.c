@@ -4,6 +4,26 @@
 #include <math.h>
 #include <string.h>
 
+/* The pair that turns @turns times in @context positions (Peng et al. 2023). */
+static double
+pair_of_turns (const LlmRopeParams *p, double turns)
+{
+  return p->dim * log (p->yarn_context / (turns * 2 * G_PI)) / (2 * log ((double) p->base));
+}
+
+/* How much of pair @i is scaled, 0 to 1. */
+static double
+stretched (const LlmRopeParams *p, guint i)
+{
+  double low, high;
+
+  if (p->yarn_context == 0)
+    return 1;
+  low = MAX (0, floor (pair_of_turns (p, (double) p->beta_fast)));
+  high = MIN (p->dim - 1, ceil (pair_of_turns (p, (double) p->beta_slow)));
+  return CLAMP ((i - low) / MAX (0.001, high - low), 0, 1);
+}
+
 double *
 llm_rope_frequencies (const LlmPlan *plan, const LlmOp *op)
 {
@@ -12,11 +32,12 @@ llm_rope_frequencies (const LlmPlan *plan, const LlmOp *op)
 
   for (guint i = 0; i < p->dim / 2; i++)
     {
+      double own = pow ((double) p->base, -2.0 * i / p->dim), part = stretched (p, i);
       float factor = 1;
 
       if (op->w != LLM_NONE)
         memcpy (&factor, (const guint8 *) llm_plan_weight_at (plan, op->w)->data + 4 * (gsize) i, sizeof factor);
-      frequencies[i] = pow ((double) p->base, -2.0 * i / p->dim) / (double) p->scale / (double) factor;
+      frequencies[i] = (own / (double) p->scale * part + own * (1 - part)) / (double) factor;
     }
   return frequencies;
 }
@@ -24,7 +45,10 @@ llm_rope_frequencies (const LlmPlan *plan, const LlmOp *op)
 static gboolean
 same_frequencies (const LlmOp *a, const LlmOp *b)
 {
-  return a->kind == LLM_OP_ROPE && a->w == b->w && a->p.rope.dim == b->p.rope.dim && a->p.rope.base == b->p.rope.base && a->p.rope.scale == b->p.rope.scale;
+  const LlmRopeParams *p = &a->p.rope, *q = &b->p.rope;
+
+  return a->kind == LLM_OP_ROPE && a->w == b->w && p->dim == q->dim && p->base == q->base && p->scale == q->scale && p->magnitude == q->magnitude
+         && p->yarn_context == q->yarn_context && p->beta_fast == q->beta_fast && p->beta_slow == q->beta_slow;
 }
 
 guint
@@ -38,13 +62,13 @@ llm_rope_first_same (const LlmPlan *plan, guint i)
 }
 
 void
-llm_rope_fill (float *table, const double *frequencies, guint half, guint32 position)
+llm_rope_fill (float *table, const double *frequencies, guint half, guint32 position, float magnitude)
 {
   for (guint i = 0; i < half; i++)
     {
       double theta = position * frequencies[i];
 
-      table[2 * i] = (float) cos (theta);
-      table[2 * i + 1] = (float) sin (theta);
+      table[2 * i] = magnitude * (float) cos (theta);
+      table[2 * i + 1] = magnitude * (float) sin (theta);
     }
 }

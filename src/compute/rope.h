@@ -9,7 +9,7 @@
 
 /* [dim / 2] of a rope op: the angle of pair i at position p is p times the i-th. (transfer full, g_free) */
 double *llm_rope_frequencies (const LlmPlan *plan, const LlmOp *op);
-/* The first op of @plan with the same frequencies as op @i, a rope op; @i itself when there is none before. */
+/* The first op of @plan with the same frequencies and magnitude as op @i, a rope op; @i itself when there is none before. */
 guint llm_rope_first_same (const LlmPlan *plan, guint i);
-/* cos, sin of each pair at @position: [2 * half]. */
-void llm_rope_fill (float *table, const double *frequencies, guint half, guint32 position);
+/* @magnitude times cos, sin of each pair at @position: [2 * half]. */
+void llm_rope_fill (float *table, const double *frequencies, guint half, guint32 position, float magnitude);

@@ -126,6 +126,53 @@ test_positions (void)
   fixture_clear (&f);
 }
 
+/* A table of positions: 7 rows. */
+static void
+test_position_table (void)
+{
+  Fixture f;
+  g_autoptr (OpsModel) model = ops_model_new (NULL, 1);
+  g_autoptr (LlmExecutable) executable = NULL;
+  LlmRunLimits limits;
+  LlmExecutable *old;
+
+  fixture_init (&f);
+  limits = ops_limits (f.batch);
+  ops_model_finish (model, llm_plan_embed_from (model->plan, ops_model_weight (model, LLM_DTYPE_F32, 7, 8), LLM_EMBED_POSITION, 1));
+  executable = llm_device_compile (f.device, model->plan, &limits, NULL);
+  old = f.executable;
+  f.executable = executable;
+  f.batch->token[0] = G_MAXINT32 - 1; /* nobody looks */
+  f.batch->position[1] = 6;
+  accepts (&f);
+  f.batch->position[1] = 7;
+  refuses (&f, "batch: row 1: position 7; positions are 0 to 6");
+  f.executable = old;
+  fixture_clear (&f);
+}
+
+static void
+test_keys (void)
+{
+  guint32 n_keys[4] = { 1, 1, 1, 1 };
+  Fixture f;
+
+  fixture_init (&f);
+  f.batch->batch.n_keys = n_keys;
+  n_keys[2] = STRIDE * LLM_KV_PAGE_TOKENS;
+  accepts (&f);
+  n_keys[2]++;
+  refuses (&f, "batch: row 2: 97 keys; 1 to 96 are allowed");
+  n_keys[2] = 0;
+  refuses (&f, "batch: row 2: 0 keys; 1 to 96 are allowed");
+  n_keys[2] = LLM_KV_PAGE_TOKENS + 1;
+  f.batch->block_table[f.batch->slot[2] * STRIDE + 1] = 2 * STRIDE;
+  refuses (&f, f.batch->slot[2] == 0 ? "batch: row 2: block 1 of slot 0 is page 6 of 6" : "batch: row 2: block 1 of slot 1 is page 6 of 6");
+  n_keys[2] = LLM_KV_PAGE_TOKENS;
+  accepts (&f);
+  fixture_clear (&f);
+}
+
 /* A page out of range counts only where the row's position reaches it. */
 static void
 test_pages (void)
@@ -331,6 +378,8 @@ main (int argc, char **argv)
   g_test_add_func ("/device/batch/slots", test_slots);
   g_test_add_func ("/device/batch/tokens", test_tokens);
   g_test_add_func ("/device/batch/positions", test_positions);
+  g_test_add_func ("/device/batch/position-table", test_position_table);
+  g_test_add_func ("/device/batch/keys", test_keys);
   g_test_add_func ("/device/batch/pages", test_pages);
   g_test_add_func ("/device/batch/out-rows", test_out_rows);
   g_test_add_func ("/device/batch/stride", test_stride);

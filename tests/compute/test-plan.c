@@ -2,6 +2,7 @@
 /*
  * Building, checking, sealing, costing and printing of plans: no device at all.
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -69,13 +70,58 @@ static void attention_heads (Fixture *f) { attention_with (f, f->x16, (LlmAttent
 static void attention_none (Fixture *f) { attention_with (f, f->x16, (LlmAttentionParams) { 1, 0, 1 }); }
 static void attention_columns (Fixture *f) { attention_with (f, f->x16, (LlmAttentionParams) { 1, 4, 1 }); }
 
+static void attention_cap (Fixture *f) { attention_with (f, f->x16, (LlmAttentionParams) { 1, 2, 1, 0, -1 }); }
+
+static void
+attention_sinks (Fixture *f)
+{
+  LlmAttentionParams p = { 1, 2, 1 };
+
+  llm_plan_attention_with_sinks (f->plan, f->x16, f->vector, &p);
+}
+
+static void embed_scale (Fixture *f) { llm_plan_embed_from (f->plan, f->w, LLM_EMBED_POSITION, (float) INFINITY); }
+static void layer_norm_gain (Fixture *f) { llm_plan_layer_norm (f->plan, f->x8, f->vector, LLM_NONE, 1e-5f); }
+static void layer_norm_eps (Fixture *f) { llm_plan_layer_norm (f->plan, f->x16, f->vector, LLM_NONE, 0); }
+static void layer_norm_bias (Fixture *f) { llm_plan_layer_norm (f->plan, f->x16, f->vector, f->tall, 1e-5f); }
+static void glu_alone (Fixture *f) { llm_plan_glu (f->plan, LLM_ACT_SWIGLU_CLAMPED, f->x16, LLM_NONE); }
+static void glu_unknown (Fixture *f) { llm_plan_glu (f->plan, LLM_N_ACTS, f->x16, f->x16); }
+static void scale_nan (Fixture *f) { llm_plan_scale (f->plan, f->x16, (float) NAN, 0); }
+static void scale_cap (Fixture *f) { llm_plan_scale (f->plan, f->x16, 1, -1); }
+static void rope_magnitude (Fixture *f) { rope_with (f, f->x16, LLM_NONE, (LlmRopeParams) { 2, 8, 8, FALSE, 10000, 1, -1 }); }
+static void rope_yarn (Fixture *f) { rope_with (f, f->x16, LLM_NONE, (LlmRopeParams) { 2, 8, 8, FALSE, 10000, 1, 1, 4096, 1, 32 }); }
+
+static void
+route_with (Fixture *f, guint n_used)
+{
+  LlmRouteParams p = { n_used, TRUE, 1 };
+
+  llm_plan_route (f->plan, f->x16, &p);
+}
+
+static void route_none (Fixture *f) { route_with (f, 0); }
+static void route_many (Fixture *f) { route_with (f, 17); }
+
+/* x8 passes for a route to 4 of n experts. */
+static void
+experts_with (Fixture *f, LlmValueId x, LlmWeightId w, LlmWeightId bias, LlmExpertParams p)
+{
+  llm_plan_expert_matmul (f->plan, w, x, f->x8, bias, &p);
+}
+
+static void experts_none (Fixture *f) { experts_with (f, f->x16, f->w, LLM_NONE, (LlmExpertParams) { 3, 4 }); }
+static void experts_route (Fixture *f) { experts_with (f, f->x16, f->w, LLM_NONE, (LlmExpertParams) { 6, 3 }); }
+static void experts_rows (Fixture *f) { experts_with (f, f->x16, f->w, LLM_NONE, (LlmExpertParams) { 5, 4 }); }
+static void experts_columns (Fixture *f) { experts_with (f, f->x8, f->w, LLM_NONE, (LlmExpertParams) { 6, 4 }); }
+static void experts_bias (Fixture *f) { experts_with (f, f->x16, f->w, f->vector, (LlmExpertParams) { 6, 4 }); }
+
 static const struct {
   const char *name;
   void (*build) (Fixture *);
   const char *message;
 } misfits[] = {
   { "norm-eps", norm_eps, "op 3 (rms-norm): eps is 0; a number above 0 is needed" },
-  { "norm-gain", norm_gain, "op 3 (rms-norm): gain test.weight is F32 [1, 16]; F32 [1, 8] is needed" },
+  { "norm-gain", norm_gain, "op 3 (rms-norm): gain test.weight has 16 columns; the 8 of the input are no multiple of it" },
   { "norm-gain-type", norm_gain_type, "op 3 (rms-norm): gain test.weight is F16 [2, 16]; F32 [1, 16] is needed" },
   { "matmul-columns", matmul_columns, "op 3 (matmul): weight test.weight is [24, 16], its input has 8 columns" },
   { "matmul-residual", matmul_residual, "op 3 (matmul): the residual has 16 columns of batch rows, the product of test.weight has 24" },
@@ -89,12 +135,31 @@ static const struct {
   { "rope-heads", rope_heads, "op 3 (rope): 2 heads of 8 do not make 8 columns" },
   { "rope-odd", rope_odd, "op 3 (rope): dim is 7; an even number up to the head's 8 is needed" },
   { "rope-long", rope_long, "op 3 (rope): dim is 10; an even number up to the head's 8 is needed" },
-  { "rope-base", rope_base, "op 3 (rope): base 0 and scale 1 must be above 0" },
+  { "rope-base", rope_base, "op 3 (rope): base 0, scale 1 and magnitude 1 must be above 0" },
   { "rope-factors", rope_factors, "op 3 (rope): factors test.weight is F32 [1, 16]; F32 [1, 4] is needed" },
   { "attention-layer", attention_layer, "op 3 (attention): layer 2 of 2" },
   { "attention-heads", attention_heads, "op 3 (attention): 3 query heads are no multiple of 2 key heads" },
   { "attention-none", attention_none, "op 3 (attention): 0 query heads are no multiple of 2 key heads" },
   { "attention-columns", attention_columns, "op 3 (attention): queries have 16 columns; 4 heads of 8 are needed" },
+  { "attention-cap", attention_cap, "op 3 (attention): scale 1 and cap -1 must be finite, the cap not below 0" },
+  { "attention-sinks", attention_sinks, "op 3 (attention): sinks test.weight is F32 [1, 16]; F32 [1, 2] is needed" },
+  { "embed-scale", embed_scale, "op 3 (embed): source 1, scale inf; token, position or first, and a finite number are needed" },
+  { "layer-norm-gain", layer_norm_gain, "op 3 (layer-norm): gain test.weight is F32 [1, 16]; F32 [1, 8] is needed" },
+  { "layer-norm-eps", layer_norm_eps, "op 3 (layer-norm): eps is 0; a number above 0 is needed" },
+  { "layer-norm-bias", layer_norm_bias, "op 3 (layer-norm): bias test.weight is F16 [2, 16]; F32 [1, 16] is needed" },
+  { "glu-alone", glu_alone, "op 3 (glu): this activation takes two operands" },
+  { "glu-unknown", glu_unknown, "op 3 (glu): activation 4 of 4" },
+  { "scale-nan", scale_nan, "op 3 (scale): scale nan and cap 0 must be finite, the cap not below 0" },
+  { "scale-cap", scale_cap, "op 3 (scale): scale 1 and cap -1 must be finite, the cap not below 0" },
+  { "rope-magnitude", rope_magnitude, "op 3 (rope): base 10000, scale 1 and magnitude -1 must be above 0" },
+  { "rope-yarn", rope_yarn, "op 3 (rope): YaRN between 32 and 1 turns of base 10000; 0 < slow <= fast and a base above 1 are needed" },
+  { "route-none", route_none, "op 3 (route): 0 of 16 experts; 1 to 16 are allowed, of 1024 at most" },
+  { "route-many", route_many, "op 3 (route): 17 of 16 experts; 1 to 16 are allowed, of 1024 at most" },
+  { "experts-none", experts_none, "op 3 (expert-matmul): 4 of 3 experts; 1024 are allowed" },
+  { "experts-route", experts_route, "op 3 (expert-matmul): the route has 8 columns; 6 are needed, of the input's rows" },
+  { "experts-rows", experts_rows, "op 3 (expert-matmul): weight test.weight is [24, 16] of 5 experts, its input has 16 columns" },
+  { "experts-columns", experts_columns, "op 3 (expert-matmul): weight test.weight is [24, 16] of 6 experts, its input has 8 columns" },
+  { "experts-bias", experts_bias, "op 3 (expert-matmul): bias test.weight is F32 [1, 16]; F32 [1, 24] is needed" },
 };
 
 /* The first misfit is told by finish(), whatever comes after it. */

@@ -47,7 +47,7 @@ allocate (LlmCpuExecutable *self, const LlmPlan *plan, const LlmRunLimits *limit
 
       if (op->kind == LLM_OP_ROPE)
         rope_dim = MAX (rope_dim, op->p.rope.dim);
-      if (op->kind == LLM_OP_MATMUL)
+      if (op->kind == LLM_OP_MATMUL || op->kind == LLM_OP_EXPERT_MATMUL)
         quantised_width = MAX (quantised_width, llm_plan_value (plan, op->x)->width);
     }
   self->q8 = g_try_new (LlmQ8Block, limits->max_rows * (quantised_width / 32 + 1));

@@ -164,6 +164,38 @@ make_tables (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, 
          && llm_vk_check (vkAllocateCommandBuffers (self->device->device, &commands, &self->commands), "commands", error);
 }
 
+/* What the shaders can do of an op. */
+static gboolean
+can_run (const LlmPlan *plan, const LlmOp *op)
+{
+  switch (op->kind)
+    {
+    case LLM_OP_EMBED:
+      return op->p.embed.source == LLM_EMBED_TOKEN && op->p.embed.scale == 1;
+    case LLM_OP_RMS_NORM:
+      return llm_plan_weight_at (plan, op->w)->n_cols == llm_plan_value (plan, op->x)->width;
+    case LLM_OP_ATTENTION:
+      return op->w == LLM_NONE && op->p.attention.window == 0 && op->p.attention.cap == 0;
+    case LLM_OP_GLU:
+      return op->z != LLM_NONE && op->p.glu.act == LLM_ACT_SILU;
+    default:
+      return op->kind < LLM_OP_LAYER_NORM;
+    }
+}
+
+static gboolean
+check_ops (const LlmPlan *plan, GError **error)
+{
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    if (!can_run (plan, llm_plan_op (plan, i)))
+      {
+        g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the Vulkan device cannot run op %u (%s) of this model; the CPU can", i,
+                     llm_op_name (llm_plan_op (plan, i)->kind));
+        return FALSE;
+      }
+  return TRUE;
+}
+
 LlmExecutable *
 llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
 {
@@ -171,7 +203,7 @@ llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limi
 
   self->device = (LlmVkDevice *) device;
   self->parent.plan = plan;
-  if (upload_weights (self, plan, error) && make_activations (self, plan, limits, error) && make_ropes (self, plan, limits, error)
+  if (check_ops (plan, error) && upload_weights (self, plan, error) && make_activations (self, plan, limits, error) && make_ropes (self, plan, limits, error)
       && make_tables (self, plan, limits, error))
     return &self->parent;
   llm_vk_executable_free (&self->parent);
@@ -256,7 +288,7 @@ op_params (const Executable *self, const LlmOp *op)
   p.head_dim_v = kv->head_dim_v;
   p.page_tokens = kv->page_tokens;
   if (op->kind == LLM_OP_RMS_NORM)
-    p.scale = op->p.rms_norm.eps;
+    p.scale = op->p.norm.eps;
   else if (op->kind == LLM_OP_ATTENTION)
     {
       p.scale = op->p.attention.scale;
@@ -341,11 +373,12 @@ write_ropes (Executable *self, const LlmBatch *batch)
   for (guint i = 0; i < llm_plan_n_ops (self->parent.plan); i++)
     {
       const double *freq = self->rope_freq[i];
-      guint half = freq != NULL ? llm_plan_op (self->parent.plan, i)->p.rope.dim / 2 : 0;
+      const LlmRopeParams *p = &llm_plan_op (self->parent.plan, i)->p.rope;
+      guint half = freq != NULL ? p->dim / 2 : 0;
       float *table = freq != NULL ? self->ropes[self->rope_of[i]].map : NULL;
 
       for (guint r = 0; freq != NULL && r < batch->n_rows; r++, table += 2 * half)
-        llm_rope_fill (table, freq, half, batch->position[r]);
+        llm_rope_fill (table, freq, half, batch->position[r], p->magnitude);
     }
 }
 
@@ -389,6 +422,11 @@ llm_vk_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch
 {
   Executable *self = (Executable *) executable;
 
+  if (batch->n_keys != NULL)
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the Vulkan device cannot run encoders; the CPU can");
+      return FALSE;
+    }
   if (self->recorded_for != ((const LlmVkKv *) kv)->serial && !record (self, (const LlmVkKv *) kv, error))
     return FALSE;
   write_batch (self, batch);

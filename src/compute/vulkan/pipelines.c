@@ -62,6 +62,8 @@ llm_vk_pipelines_init (LlmVkDevice *device, GError **error)
       VkShaderModuleCreateInfo info = { VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, NULL, 0, llm_shaders[op].size, llm_shaders[op].words };
       VkShaderModule module;
 
+      if (info.codeSize == 0) /* no shader for it */
+        continue;
       ok = llm_vk_check (vkCreateShaderModule (device->device, &info, NULL, &module), "a shader", error);
       if (!ok)
         break;
