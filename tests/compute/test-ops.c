@@ -8,84 +8,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
-#include "compute/ops-fixture.h"
-
-#define N_TOKENS 19
-
-static LlmDevice *device, *scalar;
-
-/* The largest difference as a fraction of the deviation of @expected. */
-static double
-noise_of (const float *got, const float *expected, gsize n)
-{
-  double mean = 0, variance = 0, worst = 0;
-
-  for (gsize i = 0; i < n; i++)
-    mean += (double) expected[i] / (double) n;
-  for (gsize i = 0; i < n; i++)
-    {
-      double off = fabs ((double) got[i] - (double) expected[i]);
-
-      g_assert_true (isfinite (got[i]));
-      variance += ((double) expected[i] - mean) * ((double) expected[i] - mean) / (double) n;
-      worst = MAX (worst, off);
-    }
-  g_assert_cmpfloat (variance, >, 0); /* else nothing has been computed */
-  return worst / sqrt (variance);
-}
-
-static guint
-width_of (const OpsModel *model)
-{
-  return llm_plan_value (model->plan, llm_plan_logits (model->plan))->width;
-}
-
-/* All of @batches one after the other on a fresh cache. (transfer full) */
-static float *
-run_on (LlmDevice *on, const OpsModel *model, OpsBatch *const *batches, guint n_batches, gsize *n)
-{
-  g_autoptr (GError) error = NULL;
-  guint width = width_of (model), stride = batches[0]->batch.block_table_stride, n_slots = batches[0]->batch.n_slots;
-  LlmRunLimits limits = ops_limits (batches[0]);
-  g_autoptr (LlmExecutable) executable = NULL;
-  g_autoptr (LlmKvBuffer) kv = NULL;
-  GArray *all = g_array_new (FALSE, FALSE, sizeof (float));
-
-  for (guint i = 1; i < n_batches; i++)
-    limits.max_rows = limits.max_out = MAX (limits.max_rows, batches[i]->batch.n_rows);
-  executable = llm_device_compile (on, model->plan, &limits, &error);
-  g_assert_no_error (error);
-  kv = llm_device_kv_new (on, &model->kv, n_slots * stride, &error);
-  g_assert_no_error (error);
-  for (guint i = 0; i < n_batches; i++)
-    {
-      g_autofree float *part = ops_run (executable, kv, &batches[i]->batch, width);
-
-      g_array_append_vals (all, part, batches[i]->batch.n_out * width);
-    }
-  *n = all->len;
-  return (float *) (gpointer) g_array_free (all, FALSE);
-}
-
-static void
-compare (const char *what, const OpsModel *model, OpsBatch *const *batches, guint n_batches, LlmDtype dtype)
-{
-  gsize n = 0;
-  g_autofree float *expected = run_on (scalar, model, batches, n_batches, &n);
-  g_autofree float *got = run_on (device, model, batches, n_batches, &n);
-  double stated = llm_device_noise (device, llm_dtype_info (dtype)), noise = noise_of (got, expected, n);
-
-  g_test_message ("%s: noise %.2g of %.2g stated", what, noise, stated);
-  g_assert_cmpfloat (noise, <=, stated);
-}
-
-static void
-compare_one (const char *what, const OpsModel *model, guint n_rows, LlmDtype dtype)
-{
-  g_autoptr (OpsBatch) batch = ops_batch_new (n_rows, 1, 0, 20, N_TOKENS, n_rows);
-
-  compare (what, model, &batch, 1, dtype);
-}
+#include "compute/ops-compare.h"
 
 static const LlmDtype dtypes[] = { LLM_DTYPE_F32, LLM_DTYPE_F16, LLM_DTYPE_Q8_0, LLM_DTYPE_Q4_0 };
 
@@ -105,8 +28,8 @@ test_embed (void)
       {
         g_autoptr (OpsModel) model = ops_model_new (NULL, width);
 
-        ops_model_finish (model, llm_plan_embed (model->plan, ops_model_weight (model, dtypes[d], N_TOKENS, odd_width (dtypes[d], width))));
-        compare_one (llm_dtype_info (dtypes[d])->name, model, 9, dtypes[d]);
+        ops_model_finish (model, llm_plan_embed (model->plan, ops_model_weight (model, dtypes[d], OPS_N_TOKENS, odd_width (dtypes[d], width))));
+        ops_compare_one (llm_dtype_info (dtypes[d])->name, model, 9, dtypes[d]);
       }
 }
 
@@ -120,12 +43,12 @@ test_matmul (void)
     for (guint s = 0; s < G_N_ELEMENTS (shapes); s++)
       {
         g_autoptr (OpsModel) model = ops_model_new (NULL, s);
-        LlmValueId x = ops_model_input (model, N_TOKENS, odd_width (dtypes[d], shapes[s][1]));
+        LlmValueId x = ops_model_input (model, OPS_N_TOKENS, odd_width (dtypes[d], shapes[s][1]));
         LlmWeightId w = ops_model_weight (model, dtypes[d], shapes[s][0], odd_width (dtypes[d], shapes[s][1]));
 
         ops_model_finish (model, llm_plan_matmul (model->plan, w, x, LLM_NONE, LLM_NONE));
         for (guint r = shapes[s][0] == 1 ? 2 : 0; r < G_N_ELEMENTS (rows); r++) /* one number has no deviation */
-          compare_one (llm_dtype_info (dtypes[d])->name, model, rows[r], dtypes[d]);
+          ops_compare_one (llm_dtype_info (dtypes[d])->name, model, rows[r], dtypes[d]);
       }
 }
 
@@ -137,14 +60,14 @@ test_matmul_sums (void)
     {
       g_autoptr (OpsModel) model = ops_model_new (NULL, d);
       LlmPlan *plan = model->plan;
-      LlmValueId x = ops_model_input (model, N_TOKENS, 64), z = ops_model_input (model, N_TOKENS, 45);
+      LlmValueId x = ops_model_input (model, OPS_N_TOKENS, 64), z = ops_model_input (model, OPS_N_TOKENS, 45);
       LlmWeightId w = ops_model_weight (model, dtypes[d], 45, 64), b = ops_model_weight (model, LLM_DTYPE_F32, 1, 45);
       LlmValueId y = llm_plan_matmul (plan, w, x, b, z);
 
       y = llm_plan_add (plan, y, llm_plan_matmul (plan, w, x, LLM_NONE, y)); /* the same input again */
       y = llm_plan_matmul (plan, ops_model_weight (model, LLM_DTYPE_F32, 50, 45), llm_plan_select_rows (plan, y), LLM_NONE, LLM_NONE);
       ops_model_finish (model, y);
-      compare_one (llm_dtype_info (dtypes[d])->name, model, 7, dtypes[d]);
+      ops_compare_one (llm_dtype_info (dtypes[d])->name, model, 7, dtypes[d]);
     }
 }
 
@@ -158,13 +81,13 @@ test_matmul_after_rope (void)
     {
       g_autoptr (OpsModel) model = ops_model_new (NULL, d);
       LlmPlan *plan = model->plan;
-      LlmValueId x = ops_model_input (model, N_TOKENS, 64), y;
+      LlmValueId x = ops_model_input (model, OPS_N_TOKENS, 64), y;
       LlmWeightId w = ops_model_weight (model, dtypes[d], 40, 64);
 
       y = llm_plan_matmul (plan, w, x, LLM_NONE, LLM_NONE);
       llm_plan_rope (plan, x, LLM_NONE, &rope);
       ops_model_finish (model, llm_plan_matmul (plan, w, x, LLM_NONE, y));
-      compare_one (llm_dtype_info (dtypes[d])->name, model, 30, dtypes[d]);
+      ops_compare_one (llm_dtype_info (dtypes[d])->name, model, 30, dtypes[d]);
     }
 }
 
@@ -175,11 +98,11 @@ test_elementwise (void)
     {
       g_autoptr (OpsModel) model = ops_model_new (NULL, width);
       LlmPlan *plan = model->plan;
-      LlmValueId x = ops_model_input (model, N_TOKENS, width), z = ops_model_input (model, N_TOKENS, width), y;
+      LlmValueId x = ops_model_input (model, OPS_N_TOKENS, width), z = ops_model_input (model, OPS_N_TOKENS, width), y;
 
       y = llm_plan_glu (plan, LLM_ACT_SILU, x, z);
       ops_model_finish (model, llm_plan_add (plan, y, z));
-      compare_one ("glu, add", model, 1 + (width == 1) + width % 5, LLM_DTYPE_F32);
+      ops_compare_one ("glu, add", model, 1 + (width == 1) + width % 5, LLM_DTYPE_F32);
     }
 }
 
@@ -189,10 +112,10 @@ test_rms_norm (void)
   for (guint width = 2; width < 1200; width += 213)
     {
       g_autoptr (OpsModel) model = ops_model_new (NULL, width);
-      LlmValueId x = ops_model_input (model, N_TOKENS, width);
+      LlmValueId x = ops_model_input (model, OPS_N_TOKENS, width);
 
       ops_model_finish (model, llm_plan_rms_norm (model->plan, x, ops_model_weight (model, LLM_DTYPE_F32, 1, width), 1e-5f));
-      compare_one ("rms-norm", model, 6, LLM_DTYPE_F32);
+      ops_compare_one ("rms-norm", model, 6, LLM_DTYPE_F32);
     }
 }
 
@@ -206,9 +129,9 @@ test_rope (void)
     for (guint first = 0; first <= 131040; first += 131040)
       {
         g_autoptr (OpsModel) model = ops_model_new (NULL, i);
-        g_autoptr (OpsBatch) batch = ops_batch_new (7, 3, first, 4096, N_TOKENS, i);
+        g_autoptr (OpsBatch) batch = ops_batch_new (7, 3, first, 4096, OPS_N_TOKENS, i);
         LlmRopeParams p = { 3, dims[i / 2][0], dims[i / 2][1], i % 2 != 0, 500000, 1 };
-        LlmValueId x = ops_model_input (model, N_TOKENS, 3 * p.head_dim), z = ops_model_input (model, N_TOKENS, 3 * p.head_dim);
+        LlmValueId x = ops_model_input (model, OPS_N_TOKENS, 3 * p.head_dim), z = ops_model_input (model, OPS_N_TOKENS, 3 * p.head_dim);
         LlmWeightId factors = ops_model_weight (model, LLM_DTYPE_F32, 1, p.dim / 2);
         float *f = (float *) (gpointer) g_ptr_array_index (model->data, model->data->len - 1);
 
@@ -224,7 +147,7 @@ test_rope (void)
         p.scale = 1;
         llm_plan_rope (model->plan, x, LLM_NONE, &p);
         ops_model_finish (model, llm_plan_add (model->plan, x, z));
-        compare ("rope", model, &batch, 1, LLM_DTYPE_F32);
+        ops_compare ("rope", model, &batch, 1, LLM_DTYPE_F32);
       }
 }
 
@@ -234,12 +157,12 @@ test_select_rows (void)
 {
   static const guint32 wanted[] = { 4, 0, 4, 2 };
   g_autoptr (OpsModel) model = ops_model_new (NULL, 1);
-  g_autoptr (OpsBatch) batch = ops_batch_new (5, 1, 0, 1, N_TOKENS, 1);
+  g_autoptr (OpsBatch) batch = ops_batch_new (5, 1, 0, 1, OPS_N_TOKENS, 1);
 
-  ops_model_finish (model, ops_model_input (model, N_TOKENS, 37));
+  ops_model_finish (model, ops_model_input (model, OPS_N_TOKENS, 37));
   memcpy (batch->out_row, wanted, sizeof wanted);
   batch->batch.n_out = G_N_ELEMENTS (wanted);
-  compare ("select-rows", model, &batch, 1, LLM_DTYPE_F32);
+  ops_compare ("select-rows", model, &batch, 1, LLM_DTYPE_F32);
 }
 
 static void
@@ -251,8 +174,8 @@ attention_model (OpsModel *model, guint n_heads)
 
   for (guint layer = 0; layer < kv->n_layers; layer++)
     {
-      LlmValueId q = ops_model_input (model, N_TOKENS, n_heads * kv->head_dim_k), k = ops_model_input (model, N_TOKENS, kv->n_kv_heads * kv->head_dim_k);
-      LlmValueId v = ops_model_input (model, N_TOKENS, kv->n_kv_heads * kv->head_dim_v), out;
+      LlmValueId q = ops_model_input (model, OPS_N_TOKENS, n_heads * kv->head_dim_k), k = ops_model_input (model, OPS_N_TOKENS, kv->n_kv_heads * kv->head_dim_k);
+      LlmValueId v = ops_model_input (model, OPS_N_TOKENS, kv->n_kv_heads * kv->head_dim_v), out;
       LlmRopeParams rope = { kv->n_kv_heads, kv->head_dim_k, kv->head_dim_k, FALSE, 10000, 1 };
       LlmAttentionParams p = { layer, n_heads, 1 / sqrtf ((float) kv->head_dim_k) };
 
@@ -280,10 +203,10 @@ test_attention (void)
       g_autoptr (GPtrArray) batches = g_ptr_array_new_with_free_func ((GDestroyNotify) ops_batch_free);
 
       attention_model (model, cases[i].n_heads);
-      g_ptr_array_add (batches, ops_batch_new (prompt * n_slots, n_slots, 0, 4, N_TOKENS, 1));
+      g_ptr_array_add (batches, ops_batch_new (prompt * n_slots, n_slots, 0, 4, OPS_N_TOKENS, 1));
       for (guint step = 0; step < 5; step++)
-        g_ptr_array_add (batches, ops_batch_new (n_slots, n_slots, prompt + step, 4, N_TOKENS, 2 + step));
-      compare (c % 2 != 0 ? "attention, F16 pages" : "attention, F32 pages", model, (OpsBatch *const *) batches->pdata, batches->len, kv.dtype);
+        g_ptr_array_add (batches, ops_batch_new (n_slots, n_slots, prompt + step, 4, OPS_N_TOKENS, 2 + step));
+      ops_compare (c % 2 != 0 ? "attention, F16 pages" : "attention, F32 pages", model, (OpsBatch *const *) batches->pdata, batches->len, kv.dtype);
     }
 }
 
@@ -293,10 +216,10 @@ test_attention_far (void)
 {
   LlmKvLayout kv = { 1, 1, 16, 16, LLM_KV_PAGE_TOKENS, LLM_DTYPE_F16 };
   g_autoptr (OpsModel) model = ops_model_new (&kv, 1);
-  g_autoptr (OpsBatch) batch = ops_batch_new (3, 2, 9000, 300, N_TOKENS, 3);
+  g_autoptr (OpsBatch) batch = ops_batch_new (3, 2, 9000, 300, OPS_N_TOKENS, 3);
 
   attention_model (model, 2);
-  compare ("attention far away", model, &batch, 1, kv.dtype);
+  ops_compare ("attention far away", model, &batch, 1, kv.dtype);
 }
 
 /* Every row of a batch is bit by bit what it is alone. */
@@ -308,10 +231,10 @@ test_rows_alone (void)
       LlmKvLayout kv = { 1, 2, 32, 32, LLM_KV_PAGE_TOKENS, LLM_DTYPE_F16 };
       g_autoptr (OpsModel) model = ops_model_new (&kv, d);
       g_autoptr (GPtrArray) alone = g_ptr_array_new_with_free_func ((GDestroyNotify) ops_batch_free);
-      g_autoptr (OpsBatch) together = ops_batch_new (13, 1, 0, 1, N_TOKENS, 9);
+      g_autoptr (OpsBatch) together = ops_batch_new (13, 1, 0, 1, OPS_N_TOKENS, 9);
       g_autofree float *a = NULL, *b = NULL;
       LlmPlan *plan = model->plan;
-      LlmValueId x = ops_model_input (model, N_TOKENS, 96), y;
+      LlmValueId x = ops_model_input (model, OPS_N_TOKENS, 96), y;
       LlmAttentionParams p = { 0, 4, 0.2f };
       guint width = 70;
       gsize n;
@@ -323,13 +246,13 @@ test_rows_alone (void)
       ops_model_finish (model, llm_plan_matmul (plan, ops_model_weight (model, dtypes[d], width, 128), llm_plan_select_rows (plan, y), LLM_NONE, LLM_NONE));
       for (guint r = 0; r < together->batch.n_rows; r++)
         {
-          OpsBatch *one = ops_batch_new (1, 1, r, 1, N_TOKENS, 1);
+          OpsBatch *one = ops_batch_new (1, 1, r, 1, OPS_N_TOKENS, 1);
 
           one->token[0] = together->token[r];
           g_ptr_array_add (alone, one);
         }
-      a = run_on (device, model, &together, 1, &n);
-      b = run_on (device, model, (OpsBatch *const *) alone->pdata, alone->len, &n);
+      a = ops_run_on (ops_device, model, &together, 1, &n);
+      b = ops_run_on (ops_device, model, (OpsBatch *const *) alone->pdata, alone->len, &n);
       for (guint r = 0; r < together->batch.n_rows; r++) /* out rows come in reverse */
         g_assert_cmpmem (a + (gsize) (together->batch.n_rows - 1 - r) * width, width * sizeof (float), b + (gsize) r * width, width * sizeof (float));
     }
@@ -341,11 +264,11 @@ test_no_out (void)
 {
   LlmKvLayout kv = { 1, 1, 16, 16, LLM_KV_PAGE_TOKENS, LLM_DTYPE_F32 };
   g_autoptr (OpsModel) model = ops_model_new (&kv, 5);
-  OpsBatch *batches[2] = { ops_batch_new (40, 1, 0, 2, N_TOKENS, 1), ops_batch_new (1, 1, 40, 2, N_TOKENS, 2) };
+  OpsBatch *batches[2] = { ops_batch_new (40, 1, 0, 2, OPS_N_TOKENS, 1), ops_batch_new (1, 1, 40, 2, OPS_N_TOKENS, 2) };
 
   attention_model (model, 2);
   batches[0]->batch.n_out = 0;
-  compare ("nothing out", model, batches, 2, LLM_DTYPE_F32);
+  ops_compare ("nothing out", model, batches, 2, LLM_DTYPE_F32);
   ops_batch_free (batches[0]);
   ops_batch_free (batches[1]);
 }
@@ -356,19 +279,19 @@ test_two_caches (void)
 {
   LlmKvLayout layout = { 1, 1, 16, 16, LLM_KV_PAGE_TOKENS, LLM_DTYPE_F32 };
   g_autoptr (OpsModel) model = ops_model_new (&layout, 6);
-  g_autoptr (OpsBatch) prompt = ops_batch_new (20, 1, 0, 1, N_TOKENS, 1);
-  g_autoptr (OpsBatch) step = ops_batch_new (1, 1, 20, 1, N_TOKENS, 2);
+  g_autoptr (OpsBatch) prompt = ops_batch_new (20, 1, 0, 1, OPS_N_TOKENS, 1);
+  g_autoptr (OpsBatch) step = ops_batch_new (1, 1, 20, 1, OPS_N_TOKENS, 2);
   LlmRunLimits limits = ops_limits (prompt);
   g_autoptr (LlmExecutable) executable = NULL;
   g_autofree float *full = NULL, *empty = NULL, *again = NULL;
 
   attention_model (model, 2);
-  executable = llm_device_compile (device, model->plan, &limits, NULL);
+  executable = llm_device_compile (ops_device, model->plan, &limits, NULL);
   g_assert_nonnull (executable);
   for (guint round = 0; round < 2; round++) /* the second round's caches may stand where the first's stood */
     {
-      g_autoptr (LlmKvBuffer) one = llm_device_kv_new (device, &layout, 1, NULL);
-      g_autoptr (LlmKvBuffer) two = llm_device_kv_new (device, &layout, 1, NULL);
+      g_autoptr (LlmKvBuffer) one = llm_device_kv_new (ops_device, &layout, 1, NULL);
+      g_autoptr (LlmKvBuffer) two = llm_device_kv_new (ops_device, &layout, 1, NULL);
 
       g_free (ops_run (executable, one, &prompt->batch, 32));
       g_free (full);
@@ -399,14 +322,14 @@ main (int argc, char **argv)
   int status;
 
   g_test_init (&argc, &argv, NULL);
-  device = open_device (spec, &error);
+  ops_device = open_device (spec, &error);
   if (g_error_matches (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED))
     {
       g_print ("1..0 # SKIP %s: %s\n", spec, error->message);
       return 77;
     }
   g_assert_no_error (error);
-  scalar = open_device ("cpu:scalar", &error);
+  ops_scalar = open_device ("cpu:scalar", &error);
   g_assert_no_error (error);
   g_test_add_func ("/ops/embed", test_embed);
   g_test_add_func ("/ops/matmul", test_matmul);
@@ -421,8 +344,9 @@ main (int argc, char **argv)
   g_test_add_func ("/ops/rows-alone", test_rows_alone);
   g_test_add_func ("/ops/no-out", test_no_out);
   g_test_add_func ("/ops/two-caches", test_two_caches);
+  ops_families_add_tests ();
   status = g_test_run ();
-  llm_device_free (device);
-  llm_device_free (scalar);
+  llm_device_free (ops_device);
+  llm_device_free (ops_scalar);
   return status;
 }

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The device under test beside the scalar one.  What a device says that it cannot run is a skip.
+ */
+#pragma once
+
+#include "compute/ops-fixture.h"
+
+G_BEGIN_DECLS
+
+#define OPS_N_TOKENS 19
+
+extern LlmDevice *ops_device, *ops_scalar;
+
+/* All of @batches one after the other on a fresh cache; NULL when @on cannot run the plan. (transfer full) */
+float *ops_run_on (LlmDevice *on, const OpsModel *model, OpsBatch *const *batches, guint n_batches, gsize *n);
+/* No further apart than the device states for weights of @dtype. */
+void ops_compare (const char *what, const OpsModel *model, OpsBatch *const *batches, guint n_batches, LlmDtype dtype);
+void ops_compare_one (const char *what, const OpsModel *model, guint n_rows, LlmDtype dtype);
+
+/* The ops that only some families use. */
+void ops_families_add_tests (void);
+
+G_END_DECLS
