@@ -319,6 +319,8 @@ op_pipeline (const Executable *self, const LlmOp *op)
 static gboolean
 record (Executable *self, const LlmVkKv *kv, GError **error)
 {
+  static const VkMemoryBarrier before = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_SHADER_WRITE_BIT,
+                                          VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT };
   static const VkMemoryBarrier between = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_SHADER_WRITE_BIT,
                                            VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT };
   static const VkMemoryBarrier after = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_SHADER_WRITE_BIT, VK_ACCESS_HOST_READ_BIT };
@@ -326,8 +328,13 @@ record (Executable *self, const LlmVkKv *kv, GError **error)
   const LlmPlan *plan = self->parent.plan;
 
   self->recorded_for = 0;
-  if (!llm_vk_check (vkBeginCommandBuffer (self->commands, &how), "commands", error))
+  /* reset: a recording that failed before may still be open */
+  if (!llm_vk_check (vkResetCommandBuffer (self->commands, 0), "commands", error)
+      || !llm_vk_check (vkBeginCommandBuffer (self->commands, &how), "commands", error))
     return FALSE;
+  /* uploads, zeroed caches and the run before */
+  vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0,
+                        1, &before, 0, NULL, 0, NULL);
   for (guint i = 0; i < llm_plan_n_ops (plan); i++)
     {
       const LlmOp *op = llm_plan_op (plan, i);

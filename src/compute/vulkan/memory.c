@@ -6,6 +6,7 @@
 #include "compute/vulkan/vk.h"
 
 #define STAGING_BYTES (16 * LLM_MIB)
+#define WAIT_SLICE_NS 100000000
 
 gboolean
 llm_vk_check (VkResult result, const char *doing, GError **error)
@@ -85,21 +86,34 @@ llm_vk_buffer_clear (LlmVkDevice *device, LlmVkBuffer *self)
   memset (self, 0, sizeof *self);
 }
 
+/* A wait that lacks memory says nothing about the batch, which still runs in buffers that the caller
+ * would free: only its end or the loss of the device ends the wait early. */
+static VkResult
+wait_for_batch (const LlmVkDevice *device)
+{
+  gint64 end = g_get_monotonic_time () + LLM_VK_WAIT_SECONDS * G_USEC_PER_SEC;
+
+  do
+    {
+      VkResult result = vkWaitForFences (device->device, 1, &device->fence, VK_TRUE, WAIT_SLICE_NS);
+
+      if (result == VK_SUCCESS || result == VK_ERROR_DEVICE_LOST)
+        return result;
+      if (result != VK_TIMEOUT)
+        g_usleep (1000);
+    }
+  while (g_get_monotonic_time () < end);
+  return VK_TIMEOUT;
+}
+
 gboolean
 llm_vk_run (LlmVkDevice *device, VkCommandBuffer commands, GError **error)
 {
-  VkFenceCreateInfo fence_info = { VK_STRUCTURE_TYPE_FENCE_CREATE_INFO, NULL, 0 };
   VkSubmitInfo submit = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands };
-  VkFence fence;
-  VkResult result;
 
-  if (!llm_vk_check (vkCreateFence (device->device, &fence_info, NULL, &fence), "a fence", error))
-    return FALSE;
-  result = vkQueueSubmit (device->queue, 1, &submit, fence);
-  if (result == VK_SUCCESS)
-    result = vkWaitForFences (device->device, 1, &fence, VK_TRUE, LLM_VK_WAIT_SECONDS * (guint64) 1000000000);
-  vkDestroyFence (device->device, fence, NULL);
-  return llm_vk_check (result, "running a batch", error);
+  return llm_vk_check (vkResetFences (device->device, 1, &device->fence), "a fence", error)
+         && llm_vk_check (vkQueueSubmit (device->queue, 1, &submit, device->fence), "running a batch", error)
+         && llm_vk_check (wait_for_batch (device), "running a batch", error);
 }
 
 /* A command buffer that records once; NULL with an error. */

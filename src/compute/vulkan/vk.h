@@ -28,6 +28,7 @@ typedef struct {
   VkPipelineLayout pipeline_layout;
   VkPipeline pipelines[LLM_N_OPS][LLM_VK_N_DTYPES];
   VkCommandPool command_pool;
+  VkFence fence; /* of the one batch that runs */
   guint64 n_caches; /* made so far */
 } LlmVkDevice;
 

@@ -155,6 +155,7 @@ vk_device_free (LlmDevice *device)
 
   if (self->device != VK_NULL_HANDLE)
     {
+      vkDestroyFence (self->device, self->fence, NULL);
       vkDestroyCommandPool (self->device, self->command_pool, NULL);
       llm_vk_pipelines_clear (self);
       vkDestroyDevice (self->device, NULL);
@@ -182,6 +183,7 @@ make_device (LlmVkDevice *self, GError **error)
   VkDeviceQueueCreateInfo queue = { VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, NULL, 0, 0, 1, &priority };
   VkDeviceCreateInfo info = { .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, .queueCreateInfoCount = 1, .pQueueCreateInfos = &queue };
   VkCommandPoolCreateInfo pool = { VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO, NULL, VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT, 0 };
+  VkFenceCreateInfo fence = { VK_STRUCTURE_TYPE_FENCE_CREATE_INFO, NULL, 0 };
   VkPhysicalDeviceProperties properties;
   Features f;
 
@@ -197,7 +199,8 @@ make_device (LlmVkDevice *self, GError **error)
   vkGetPhysicalDeviceMemoryProperties (self->physical, &self->memory);
   vkGetPhysicalDeviceProperties (self->physical, &properties);
   self->limits = properties.limits;
-  return llm_vk_check (vkCreateCommandPool (self->device, &pool, NULL, &self->command_pool), "commands", error) && llm_vk_pipelines_init (self, error);
+  return llm_vk_check (vkCreateCommandPool (self->device, &pool, NULL, &self->command_pool), "commands", error)
+         && llm_vk_check (vkCreateFence (self->device, &fence, NULL, &self->fence), "a fence", error) && llm_vk_pipelines_init (self, error);
 }
 
 LlmDevice *
