@@ -33,7 +33,7 @@ dot_q8 (__m256i w, __m256i x)
 static gboolean
 usable (void)
 {
-  return __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma") && __builtin_cpu_supports ("f16c");
+  return __builtin_cpu_supports ("avx2") && __builtin_cpu_supports ("fma") && llm_cpu_has_f16c ();
 }
 
 const LlmCpuKernels llm_cpu_avx2 = SIMD_KERNELS ("avx2");

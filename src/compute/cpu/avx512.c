@@ -21,7 +21,7 @@ static gboolean
 usable (void)
 {
   return __builtin_cpu_supports ("avx512f") && __builtin_cpu_supports ("avx512vl") && __builtin_cpu_supports ("avx512bw")
-         && __builtin_cpu_supports ("avx512vnni") && __builtin_cpu_supports ("fma") && __builtin_cpu_supports ("f16c");
+         && __builtin_cpu_supports ("avx512vnni") && __builtin_cpu_supports ("fma") && llm_cpu_has_f16c ();
 }
 
 const LlmCpuKernels llm_cpu_avx512_vnni = SIMD_KERNELS ("avx512-vnni");

@@ -6,6 +6,10 @@
  */
 #pragma once
 
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+
 #include "compute/ops.h"
 
 /* Input rows of the quantised kernels: blocks of 32, y = d * q. */
@@ -42,6 +46,15 @@ extern const LlmCpuKernels llm_cpu_scalar;
 #ifdef __x86_64__
 extern const LlmCpuKernels llm_cpu_avx2;
 extern const LlmCpuKernels llm_cpu_avx512_vnni;
+
+/* clang 14 has no "f16c" in __builtin_cpu_supports() */
+static inline gboolean
+llm_cpu_has_f16c (void)
+{
+  guint a, b, c = 0, d;
+
+  return __get_cpuid (1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
+}
 #endif
 
 /* By name; NULL or "": the environment's LLM_CPU_ISA, else the best one this CPU has.
