@@ -95,6 +95,13 @@ llm_plan_weight (LlmPlan *self, const LlmWeight *weight)
   return self->weights->len - 1;
 }
 
+void
+llm_plan_fail (LlmPlan *self, const GError *error)
+{
+  if (self->error == NULL)
+    self->error = g_error_copy (error);
+}
+
 /* Checks @op, appends it, and returns its output. */
 static LlmValueId
 append (LlmPlan *self, LlmOp op)

@@ -38,6 +38,8 @@ void llm_plan_free (LlmPlan *self);
 
 /* The weight is lent; its name, data and dtype must outlive the plan. */
 LlmWeightId llm_plan_weight (LlmPlan *self, const LlmWeight *weight);
+/* As if a call had failed with @error: a weight that the file has not. */
+void llm_plan_fail (LlmPlan *self, const GError *error);
 
 /* Ops, in the notation of ops.h.  Weights and values are those of this plan. */
 LlmValueId llm_plan_embed (LlmPlan *self, LlmWeightId w);                              /* [rows, cols(w)], of the tokens */

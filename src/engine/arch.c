@@ -20,6 +20,8 @@ find (LlmArchBuilder *b, const char *name, guint layer, guint64 n_cols, guint64 
     return llm_plan_weight (b->plan, &weight);
   if (required && b->error == NULL)
     g_set_error (&b->error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, "the tensor %s is missing", full);
+  if (b->error != NULL)
+    llm_plan_fail (b->plan, b->error); /* no op may look for the weight */
   return LLM_NONE;
 }
 
