@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/error.h"
 
+#include <string.h>
+
 #include "base/names.h"
+
+#define QUOTED_BYTES 64
 
 static const GDBusErrorEntry entries[] = {
   { LLM_ERROR_MODEL_NOT_FOUND, LLM_ERROR_PREFIX "ModelNotFound" },
@@ -31,6 +35,16 @@ llm_error_quark (void)
 
   g_dbus_error_register_error_domain ("llm-error-quark", &quark, entries, G_N_ELEMENTS (entries));
   return (GQuark) quark;
+}
+
+int
+llm_error_quote (const char *text, gssize len)
+{
+  gsize n = len < 0 ? strlen (text) : (gsize) len, most = MIN (n, QUOTED_BYTES);
+
+  while (most > 0 && most < n && ((guint8) text[most] & 0xc0) == 0x80)
+    most--;
+  return (int) most;
 }
 
 char *

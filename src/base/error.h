@@ -35,6 +35,10 @@ typedef enum {
   LLM_N_ERRORS /*< skip >*/
 } LlmError;
 
+/* How many bytes of @text (of @len, or -1: up to its NUL) a message quotes, for "%.*s": at most 64, and
+ * whole characters, for a message that is not UTF-8 cannot cross D-Bus. */
+int llm_error_quote (const char *text, gssize len);
+
 /* Registers the D-Bus names on first use; any thread. */
 GQuark llm_error_quark (void);
 

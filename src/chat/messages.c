@@ -72,7 +72,7 @@ read_message (GVariant *dict, gsize index, LlmMessage *message, GError **error)
       else if (strcmp (key, "content") == 0)
         ok = invalid (error, index, "content is of type %s; a string is needed", g_variant_get_type_string (value));
       else
-        ok = invalid (error, index, "unknown key \"%.64s\"; role and content are known", key);
+        ok = invalid (error, index, "unknown key \"%.*s\"; role and content are known", llm_error_quote (key, -1), key);
       if (!ok)
         {
           g_variant_unref (value);

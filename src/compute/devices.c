@@ -66,6 +66,6 @@ llm_devices_open (const char *id, const LlmDevicesOptions *options, GError **err
                  : llm_vulkan_open ((guint) g_ascii_strtoull (info->id + strlen ("vulkan"), NULL, 10), wants_software (options), error);
       g_string_append_printf (names, "%s%s", i > 0 ? ", " : "", info->id);
     }
-  g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "there is no device \"%.32s\"; there is %s", id, names->str);
+  g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "there is no device \"%.*s\"; there is %s", llm_error_quote (id, -1), id, names->str);
   return NULL;
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/limits.h"
 
 typedef struct {
@@ -243,7 +244,7 @@ llm_options_parse (LlmOptionsTable table, GVariant *options, GError **error)
       else
         {
           g_autofree char *known = known_keys (tables[table]);
-          invalid (error, "unknown option \"%.64s\"; %s%s", key, known[0] != '\0' ? "known are " : "this method has none", known);
+          invalid (error, "unknown option \"%.*s\"; %s%s", llm_error_quote (key, -1), key, known[0] != '\0' ? "known are " : "this method has none", known);
         }
       if (converted == NULL)
         {

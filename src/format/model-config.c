@@ -115,8 +115,8 @@ read_family (const LlmGguf *gguf, LlmModelConfig *config, GError **error)
           return TRUE;
         }
     }
-  g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "models of the architecture \"%.64s\" are not supported; those of %s are",
-               config->arch_name, names->str);
+  g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "models of the architecture \"%.*s\" are not supported; those of %s are",
+               llm_error_quote (config->arch_name, -1), config->arch_name, names->str);
   return FALSE;
 }
 
@@ -152,7 +152,7 @@ read_rope (const LlmGguf *gguf, LlmModelConfig *config, GError **error)
   if (type == NULL || strcmp (type, "linear") == 0) /* a factor without a type is linear; rope.scale_linear is its older name */
     return read_double (gguf, config, "rope.scale_linear", 1e6, 1, &config->rope_scale, error)
            && read_double (gguf, config, "rope.scaling.factor", 1e6, config->rope_scale, &config->rope_scale, error);
-  g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "%s \"%.64s\" is not supported; none and linear are", key, type);
+  g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "%s \"%.*s\" is not supported; none and linear are", key, llm_error_quote (type, -1), type);
   return FALSE;
 }
 

@@ -63,7 +63,7 @@ read_kind (LlmVocab *self, const LlmGguf *gguf, GError **error)
   if (!str_is (model, "gpt2"))
     {
       g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the tokenizer model \"%.*s\" is not supported; llama and gpt2 are",
-                   (int) MIN (model.len, 64), model.bytes);
+                   llm_error_quote (model.bytes, (gssize) model.len), model.bytes);
       return FALSE;
     }
   self->kind = LLM_VOCAB_BPE;
@@ -77,7 +77,7 @@ read_kind (LlmVocab *self, const LlmGguf *gguf, GError **error)
       return TRUE;
     }
   g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the pre-tokenizer \"%.*s\" is not supported; llama-bpe and qwen2 are",
-               (int) MIN (pre.len, 64), pre.bytes);
+               llm_error_quote (pre.bytes, (gssize) pre.len), pre.bytes);
   return FALSE;
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "base/limits.h"
 #include "chat/forms.h"
 
@@ -103,7 +104,7 @@ read_key (LlmJob *job, const char *key, GVariant *value, GError **error)
                    kind_types[keys[i].kind]);
       return FALSE;
     }
-  g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "unknown key \"%.64s\"", key);
+  g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "unknown key \"%.*s\"", llm_error_quote (key, -1), key);
   return FALSE;
 }
 

@@ -80,7 +80,7 @@ check_keys (GVariant *dict, const char *const known[][2], gsize n_known, GError 
       if (i < n_known)
         g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "%s is of type %s; %s is needed", key, g_variant_get_type_string (value), known[i][1]);
       else
-        g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "unknown key \"%.64s\"", key);
+        g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "unknown key \"%.*s\"", llm_error_quote (key, -1), key);
       return FALSE;
     }
   return TRUE;
@@ -269,7 +269,7 @@ handle_load (LlmService *self, GVariant *params, GDBusMethodInvocation *invocati
   if (strcmp (kv_type, "f16") != 0 && strcmp (kv_type, "f32") != 0)
     {
       close (fd);
-      take_error (invocation, g_error_new (G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "kv-type is \"%.16s\"; f16 or f32 is needed", kv_type));
+      take_error (invocation, g_error_new (G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "kv-type is \"%.*s\"; f16 or f32 is needed", llm_error_quote (kv_type, -1), kv_type));
       return;
     }
   load.device = (char *) device;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Every code crosses the bus and comes back as itself. */
+#include <string.h>
+
 #include "base/error.h"
 
 static const char *const names[LLM_N_ERRORS] = {
@@ -20,6 +22,21 @@ test_round_trip (void)
       g_assert_error (back, LLM_ERROR, code);
       g_assert_cmpstr (back->message, ==, "what was wrong"); /* nothing put in front */
     }
+}
+
+static void
+test_quote (void)
+{
+  g_autofree char *ascii = g_strnfill (200, 'a');
+  char text[3 * 40 + 1] = "";
+
+  for (guint i = 0; i < 40; i++)
+    memcpy (text + 3 * i, "\xe2\x82\xac", 4); /* the euro sign; 64 is in the middle of one */
+  g_assert_cmpint (llm_error_quote (ascii, -1), ==, 64);
+  g_assert_cmpint (llm_error_quote (ascii, 64), ==, 64);
+  g_assert_cmpint (llm_error_quote (ascii, 5), ==, 5);
+  g_assert_cmpint (llm_error_quote ("", -1), ==, 0);
+  g_assert_cmpint (llm_error_quote (text, -1), ==, 63);
 }
 
 static void
@@ -69,6 +86,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/error/round-trip", test_round_trip);
+  g_test_add_func ("/error/quote", test_quote);
   g_test_add_func ("/error/standard-names", test_standard_names);
   g_test_add_func ("/error/others", test_others);
   g_test_add_func ("/error/unknown-name", test_unknown_name);

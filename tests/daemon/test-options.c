@@ -135,6 +135,22 @@ test_logit_bias (void)
     }
 }
 
+/* Its message crosses D-Bus, which takes UTF-8 alone. */
+static void
+test_unknown_key (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) parsed = NULL;
+  g_autoptr (GString) text = g_string_new ("{'");
+
+  for (guint i = 0; i < 30; i++)
+    g_string_append (text, "\xe2\x82\xac");
+  g_string_append (text, "': <1>}");
+  parsed = parse (LLM_OPTIONS_CHAT, text->str, &error);
+  g_assert_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+  g_assert_true (g_utf8_validate (error->message, -1, NULL));
+}
+
 static void
 test_handle_token (void)
 {
@@ -169,6 +185,7 @@ main (int argc, char **argv)
   g_test_add_func ("/options/integer-types", test_integer_types);
   g_test_add_func ("/options/stop", test_stop);
   g_test_add_func ("/options/logit-bias", test_logit_bias);
+  g_test_add_func ("/options/unknown-key", test_unknown_key);
   g_test_add_func ("/options/handle-token", test_handle_token);
   g_test_add_func ("/options/tables", test_tables);
   return g_test_run ();
