@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Any bytes as a GGUF file: an error or a file whose every promise holds.
+ * Any bytes as a GGUF file: an error or a file whose every promise holds, as far as the plan of
+ * the model's forward pass; and what the throw-away engine says of it.
  */
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "format/gguf-builder.h"
 #include "format/model-config.h"
 #include "fuzz/fuzz.h"
+#include "fuzz/gguf-edit.h"
+#include "worker/inspect.h"
 
 const char llm_fuzz_name[] = "gguf";
 
@@ -84,6 +89,20 @@ check_tensors (const LlmGguf *gguf)
   g_assert_cmpuint (total, <=, llm_gguf_file_size (gguf)); /* none overlap */
 }
 
+/* The whole way from a file descriptor to a plan. */
+static void
+inspect (const guint8 *data, gsize size)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) info = NULL;
+  int fd = memfd_create ("fuzz", MFD_CLOEXEC);
+
+  g_assert_true (fd >= 0 && write (fd, data, size) == (gssize) size);
+  info = llm_inspect (fd, &error);
+  close (fd);
+  llm_fuzz_check_error (info != NULL, &error);
+}
+
 int
 LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {
@@ -103,8 +122,10 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   check_tensors (gguf);
   config = llm_model_config_new (gguf, &error2);
   g_assert_true ((config != NULL) == (error2 == NULL));
-  if (config != NULL)
-    g_assert_true (config->n_heads % config->n_kv_heads == 0 && config->rope_dim <= config->head_dim_k && config->rms_eps > 0 && config->n_vocab > 0);
+  if (config == NULL)
+    return 0;
+  g_assert_true (config->n_heads % config->n_kv_heads == 0 && config->rope_dim <= config->head_dim_k && config->rms_eps > 0 && config->n_vocab > 0);
+  inspect (data, size);
   return 0;
 }
 
@@ -129,6 +150,23 @@ llm_fuzz_seeds (void)
   for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
     g_ptr_array_add (seeds, llm_test_bytes (texts[i]));
   for (gsize i = 0; i < G_N_ELEMENTS (models); i++)
-    g_ptr_array_add (seeds, llm_test_tiny_model (&models[i]));
+    {
+      g_autoptr (GBytes) whole = llm_test_tiny_model (&models[i]);
+      g_autoptr (LlmEdit) edit = llm_edit_new (whole);
+
+      llm_edit_shrink_vocab (edit, 40, 6);
+      g_ptr_array_add (seeds, llm_edit_end (edit));
+    }
   return seeds;
+}
+
+GBytes *
+llm_fuzz_mutate (GBytes *input, GRand *rand)
+{
+  g_autoptr (LlmEdit) edit = llm_edit_new (input);
+
+  if (edit == NULL)
+    return NULL;
+  llm_edit_mutate (edit, rand);
+  return llm_edit_end (edit);
 }

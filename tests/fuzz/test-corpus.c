@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A fuzz program as an ordinary test: its seeds, each of them damaged in a thousand ways that
- * are the same in every run, and every finding that was kept in tests/fuzz/NAME/.
+ * are the same in every run, and every input that was kept in tests/fuzz/corpus/NAME/.
  * With a folder as argument it writes the seeds there, for libFuzzer to start from.
  */
 #include <string.h>
@@ -91,8 +91,27 @@ test_damaged (void)
   g_rand_free (rand);
 }
 
+/* The form kept, what it says changed. */
 static void
-test_finding (gconstpointer data)
+test_mutated (void)
+{
+  g_autoptr (GPtrArray) seeds = llm_fuzz_seeds ();
+  GRand *rand = g_rand_new_with_seed (21);
+
+  for (guint i = 0; i < ROUNDS; i++)
+    {
+      g_autoptr (GBytes) once = llm_fuzz_mutate (seeds->pdata[i % seeds->len], rand), twice = once != NULL ? llm_fuzz_mutate (once, rand) : NULL;
+
+      if (once != NULL)
+        run (g_bytes_get_data (once, NULL), g_bytes_get_size (once));
+      if (twice != NULL)
+        run (g_bytes_get_data (twice, NULL), g_bytes_get_size (twice));
+    }
+  g_rand_free (rand);
+}
+
+static void
+test_kept (gconstpointer data)
 {
   g_autoptr (GMappedFile) file = g_mapped_file_new (data, FALSE, NULL);
 
@@ -101,16 +120,16 @@ test_finding (gconstpointer data)
 }
 
 static void
-add_findings (void)
+add_kept (void)
 {
-  g_autofree char *folder = g_build_filename (LLM_FUZZ_FOLDER, llm_fuzz_name, NULL);
+  g_autofree char *folder = g_build_filename (LLM_FUZZ_FOLDER, "corpus", llm_fuzz_name, NULL);
   g_autoptr (GDir) dir = g_dir_open (folder, 0, NULL);
   const char *name;
 
   while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
     {
-      g_autofree char *path = g_strdup_printf ("/fuzz/%s/findings/%s", llm_fuzz_name, name);
-      g_test_add_data_func_full (path, g_build_filename (folder, name, NULL), test_finding, g_free);
+      g_autofree char *path = g_strdup_printf ("/fuzz/%s/corpus/%s", llm_fuzz_name, name);
+      g_test_add_data_func_full (path, g_build_filename (folder, name, NULL), test_kept, g_free);
     }
 }
 
@@ -132,13 +151,19 @@ write_seeds (const char *folder)
 int
 main (int argc, char **argv)
 {
-  g_autofree char *seeds_path = g_strdup_printf ("/fuzz/%s/seeds", llm_fuzz_name), *damaged_path = g_strdup_printf ("/fuzz/%s/damaged", llm_fuzz_name);
+  static const struct {
+    const char *name;
+    GTestFunc func;
+  } tests[] = { { "seeds", test_seeds }, { "damaged", test_damaged }, { "mutated", test_mutated } };
 
   g_test_init (&argc, &argv, NULL);
   if (argc > 1)
     return write_seeds (argv[1]);
-  g_test_add_func (seeds_path, test_seeds);
-  g_test_add_func (damaged_path, test_damaged);
-  add_findings ();
+  for (gsize i = 0; i < G_N_ELEMENTS (tests); i++)
+    {
+      g_autofree char *path = g_strdup_printf ("/fuzz/%s/%s", llm_fuzz_name, tests[i].name);
+      g_test_add_func (path, tests[i].func);
+    }
+  add_kept ();
   return g_test_run ();
 }
