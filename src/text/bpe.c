@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Byte-level BPE (Sennrich et al. 2016; GPT-2's byte alphabet): words are cut by the
- * pre-tokenizer, bytes merge within a word by the rank of the pair.
+ * BPE (Sennrich et al. 2016): words are cut by the pre-tokenizer; bytes, in GPT-2's byte
+ * alphabet, merge within a word by the rank of the pair.  Gemma 4 merges characters instead,
+ * writes a space as U+2581 and cuts at line feeds only.
  */
 #include <string.h>
 
 #include "base/error.h"
 #include "text/byte-level.h"
 #include "text/merger.h"
+#include "text/utf8.h"
 #include "text/vocab-private.h"
 
 static guint32
@@ -42,11 +44,12 @@ add_merge (LlmVocab *self, gint32 left, gint32 right, guint32 rank, gint32 id)
   self->merges[at] = (LlmMerge) { pair, rank, id };
 }
 
-/* "left right" in GPT-2's alphabet. A pair whose parts or result are no tokens can never apply. */
+/* "left right", written as tokens are. A pair whose parts or result are no tokens can never apply. */
 static gboolean
 load_merge (LlmVocab *self, LlmStr text, guint32 rank, GByteArray *scratch, GError **error)
 {
   const char *space = text.len > 2 ? memchr (text.bytes + 1, ' ', text.len - 2) : NULL;
+  gsize (*decode) (const char *, gsize, char *) = self->spm_spaces ? llm_spm_decode : llm_byte_level_decode;
   gsize n_left, n_right;
   gint32 left, right, whole;
   char *out;
@@ -58,8 +61,8 @@ load_merge (LlmVocab *self, LlmStr text, guint32 rank, GByteArray *scratch, GErr
     }
   g_byte_array_set_size (scratch, (guint) text.len);
   out = (char *) scratch->data;
-  n_left = llm_byte_level_decode (text.bytes, (gsize) (space - text.bytes), out);
-  n_right = llm_byte_level_decode (space + 1, text.len - (gsize) (space + 1 - text.bytes), out + n_left);
+  n_left = decode (text.bytes, (gsize) (space - text.bytes), out);
+  n_right = decode (space + 1, text.len - (gsize) (space + 1 - text.bytes), out + n_left);
   left = llm_piece_index_find (&self->index, out, n_left);
   right = llm_piece_index_find (&self->index, out + n_left, n_right);
   whole = llm_piece_index_find (&self->index, out, n_left + n_right);
@@ -105,10 +108,42 @@ merge_pair (gconstpointer vocab, const LlmSymbol *left, const LlmSymbol *right, 
   return TRUE;
 }
 
+/* One symbol per byte, or per character where tokens are UTF-8. */
+static void
+add_symbols (const LlmVocab *self, LlmMerger *merger, const char *word, gsize len)
+{
+  for (gsize i = 0; i < len;)
+    {
+      int step = self->spm_spaces ? llm_utf8_step (word + i, len - i) : 1;
+      gint32 id = self->spm_spaces ? llm_piece_index_find (&self->index, word + i, (gsize) step) : self->byte_token[(guint8) word[i]];
+
+      llm_merger_add (merger, word + i, (guint32) step, id);
+      i += (gsize) step;
+    }
+}
+
+/* What is no token is its bytes; a vocabulary without those loses it. */
+static void
+emit (const LlmVocab *self, const LlmSymbol *symbol, GArray *ids)
+{
+  if (symbol->id >= 0)
+    g_array_append_val (ids, symbol->id);
+  else
+    for (guint32 i = 0; i < symbol->len; i++)
+      {
+        gint32 id = self->byte_token[(guint8) symbol->start[i]];
+
+        if (id >= 0)
+          g_array_append_val (ids, id);
+      }
+}
+
 static void
 tokenize_word (const LlmVocab *self, LlmMerger *merger, const char *word, gsize len, GArray *ids)
 {
-  gint32 whole = self->ignore_merges ? llm_piece_index_find (&self->index, word, len) : LLM_TOKEN_NONE;
+  /* Gemma 4's runs of line feeds are tokens that no merge makes */
+  gboolean as_it_is = self->ignore_merges || (self->spm_spaces && word[0] == '\n');
+  gint32 whole = as_it_is ? llm_piece_index_find (&self->index, word, len) : LLM_TOKEN_NONE;
 
   if (whole >= 0)
     {
@@ -116,31 +151,26 @@ tokenize_word (const LlmVocab *self, LlmMerger *merger, const char *word, gsize 
       return;
     }
   llm_merger_reset (merger);
-  for (gsize i = 0; i < len; i++)
-    llm_merger_add (merger, word + i, 1, self->byte_token[(guint8) word[i]]);
+  add_symbols (self, merger, word, len);
   llm_merger_run (merger, merge_pair, self);
   for (guint i = 0; i < merger->symbols->len; i++)
-    {
-      const LlmSymbol *symbol = &g_array_index (merger->symbols, LlmSymbol, i);
-
-      if (symbol->len > 0 && symbol->id >= 0)
-        g_array_append_val (ids, symbol->id);
-    }
+    if (g_array_index (merger->symbols, LlmSymbol, i).len > 0)
+      emit (self, &g_array_index (merger->symbols, LlmSymbol, i), ids);
 }
 
 void
 llm_bpe_tokenize (const LlmVocab *self, const char *text, gsize len, GArray *ids)
 {
+  g_autofree char *spaced = self->spm_spaces ? llm_spm_spaces (text, len, FALSE, &len) : NULL;
   LlmMerger merger;
+  LlmWords words;
+  gsize word;
 
+  if (spaced != NULL)
+    text = spaced;
   llm_merger_init (&merger);
-  while (len > 0)
-    {
-      gsize word = llm_pretokenize_next (self->pre, text, len);
-
-      tokenize_word (self, &merger, text, word, ids);
-      text += word;
-      len -= word;
-    }
+  llm_words_init (&words, self->pre, text, len);
+  while ((word = llm_words_next (&words)) > 0)
+    tokenize_word (self, &merger, text + words.at - word, word, ids);
   llm_merger_clear (&merger);
 }

@@ -24,26 +24,29 @@ merge_pair (gconstpointer vocab, const LlmSymbol *left, const LlmSymbol *right, 
   return TRUE;
 }
 
-/* The text with its prefix, U+2581 turned into a space. (transfer full) */
-static char *
-with_spaces (const char *text, gsize len, gboolean space_prefix, gsize *out_len)
+gsize
+llm_spm_decode (const char *text, gsize n, char *out)
 {
-  char *out = g_malloc (len + 1);
   gsize at = 0;
 
-  if (space_prefix)
-    out[at++] = ' ';
-  for (gsize i = 0; i < len;)
+  for (gsize i = 0; i < n;)
     {
-      if (len - i >= 3 && memcmp (text + i, "\xe2\x96\x81", 3) == 0)
-        {
-          out[at++] = ' ';
-          i += 3;
-        }
-      else
-        out[at++] = text[i++];
+      gboolean space = n - i >= 3 && memcmp (text + i, "\xe2\x96\x81", 3) == 0;
+
+      out[at++] = space ? ' ' : text[i];
+      i += space ? 3 : 1;
     }
-  *out_len = at;
+  return at;
+}
+
+char *
+llm_spm_spaces (const char *text, gsize len, gboolean space_prefix, gsize *out_len)
+{
+  gsize prefix = space_prefix ? 1 : 0;
+  char *out = g_malloc (len + 1);
+
+  out[0] = ' ';
+  *out_len = prefix + llm_spm_decode (text, len, out + prefix);
   return out;
 }
 
@@ -70,7 +73,7 @@ void
 llm_spm_tokenize (const LlmVocab *self, const char *text, gsize len, gboolean space_prefix, GArray *ids)
 {
   gsize n;
-  g_autofree char *spaced = with_spaces (text, len, space_prefix, &n);
+  g_autofree char *spaced = llm_spm_spaces (text, len, space_prefix, &n);
   LlmMerger merger;
 
   llm_merger_init (&merger);

@@ -30,55 +30,10 @@ out_of_memory (GError **error)
   return FALSE;
 }
 
-/* ---- what kind ---- */
-
 static gboolean
 str_is (LlmStr s, const char *text)
 {
   return s.len == strlen (text) && memcmp (s.bytes, text, s.len) == 0;
-}
-
-static gboolean
-read_kind (LlmVocab *self, const LlmGguf *gguf, GError **error)
-{
-  LlmStr model = { "", 0 }, pre = { "", 0 };
-  g_autoptr (GError) local_error = NULL;
-  const LlmPretokenizerInfo *implied;
-
-  if (!llm_gguf_str (gguf, "tokenizer.ggml.model", &model, &local_error) && local_error == NULL)
-    return invalid (error, "the metadata key tokenizer.ggml.model is missing");
-  if (local_error == NULL)
-    llm_gguf_str (gguf, "tokenizer.ggml.pre", &pre, &local_error);
-  if (local_error != NULL)
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-  if (str_is (model, "llama"))
-    {
-      self->kind = LLM_VOCAB_SPM;
-      self->add_bos = self->add_space_prefix = TRUE;
-      return TRUE;
-    }
-  if (!str_is (model, "gpt2"))
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the tokenizer model \"%.*s\" is not supported; llama and gpt2 are",
-                   llm_error_quote (model.bytes, (gssize) model.len), model.bytes);
-      return FALSE;
-    }
-  self->kind = LLM_VOCAB_BPE;
-  implied = llm_pretokenizer_find (pre.bytes, pre.len);
-  if (implied != NULL)
-    {
-      self->pre = implied->pre;
-      self->ignore_merges = implied->ignore_merges;
-      self->add_bos = implied->add_bos;
-      self->clean_spaces = implied->clean_spaces;
-      return TRUE;
-    }
-  g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the pre-tokenizer \"%.*s\" is not supported; llama-bpe and qwen2 are",
-               llm_error_quote (pre.bytes, (gssize) pre.len), pre.bytes);
-  return FALSE;
 }
 
 /* ---- tokens ---- */
@@ -96,26 +51,12 @@ byte_of_text (LlmStr text)
   return high >= 0 && low >= 0 ? high * 16 + low : -1;
 }
 
-static gsize
-spm_bytes (LlmStr text, char *out)
-{
-  gsize at = 0;
-
-  for (gsize i = 0; i < text.len;)
-    {
-      gboolean space = text.len - i >= 3 && memcmp (text.bytes + i, "\xe2\x96\x81", 3) == 0;
-
-      out[at++] = space ? ' ' : text.bytes[i];
-      i += space ? 3 : 1;
-    }
-  return at;
-}
-
 /* The bytes of token @id, at most as many as its text has. */
 static gsize
 token_bytes (LlmVocab *self, gint32 id, LlmStr text, char *out)
 {
-  int byte = self->kind == LLM_VOCAB_SPM && self->types[id] == LLM_TOKEN_BYTE ? byte_of_text (text) : -1;
+  gboolean byte_level = self->kind == LLM_VOCAB_BPE && !self->spm_spaces;
+  int byte = !byte_level && self->types[id] == LLM_TOKEN_BYTE ? byte_of_text (text) : -1;
 
   if (byte >= 0)
     {
@@ -128,7 +69,7 @@ token_bytes (LlmVocab *self, gint32 id, LlmStr text, char *out)
       memcpy (out, text.bytes, text.len);
       return text.len;
     }
-  return self->kind == LLM_VOCAB_BPE ? llm_byte_level_decode (text.bytes, text.len, out) : spm_bytes (text, out);
+  return byte_level ? llm_byte_level_decode (text.bytes, text.len, out) : llm_spm_decode (text.bytes, text.len, out);
 }
 
 static gboolean
@@ -289,12 +230,11 @@ static const char *const end_texts[] = {
 static gboolean
 read_special_ids (LlmVocab *self, const LlmGguf *gguf, GError **error)
 {
-  gboolean spm = self->kind == LLM_VOCAB_SPM;
   gint32 eot;
 
-  if (!read_id (self, gguf, "tokenizer.ggml.bos_token_id", spm ? 1 : LLM_TOKEN_NONE, &self->bos, error)
-      || !read_id (self, gguf, "tokenizer.ggml.eos_token_id", spm ? 2 : LLM_TOKEN_NONE, &self->eos, error)
-      || !read_id (self, gguf, "tokenizer.ggml.unknown_token_id", spm ? 0 : LLM_TOKEN_NONE, &self->unk, error)
+  if (!read_id (self, gguf, "tokenizer.ggml.bos_token_id", self->bos, &self->bos, error)
+      || !read_id (self, gguf, "tokenizer.ggml.eos_token_id", self->eos, &self->eos, error)
+      || !read_id (self, gguf, "tokenizer.ggml.unknown_token_id", self->unk, &self->unk, error)
       || !read_id (self, gguf, "tokenizer.ggml.eot_token_id", LLM_TOKEN_NONE, &eot, error)
       || !read_flag (gguf, "tokenizer.ggml.add_bos_token", &self->add_bos, error)
       || !read_flag (gguf, "tokenizer.ggml.add_eos_token", &self->add_eos, error)
@@ -342,7 +282,7 @@ load (LlmVocab *self, const LlmGguf *gguf, GError **error)
   g_autofree LlmStr *texts = NULL;
   guint64 count;
 
-  if (!read_kind (self, gguf, error))
+  if (!llm_vocab_read_kind (self, gguf, error))
     return FALSE;
   texts = llm_gguf_array_strs (gguf, "tokenizer.ggml.tokens", &count, error);
   if (texts == NULL)

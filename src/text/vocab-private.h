@@ -32,8 +32,9 @@ struct _LlmVocab {
   float *scores;          /* [n], SPM */
   LlmMerge *merges;       /* BPE */
   guint32 merges_mask;
-  LlmPretokenizer pre;    /* BPE */
+  const LlmPretokenizer *pre; /* BPE */
   gboolean ignore_merges; /* BPE: a word that is a token is that token */
+  gboolean spm_spaces;    /* BPE of characters, spaces written as U+2581 (Gemma 4) */
   gint32 byte_token[256]; /* LLM_TOKEN_NONE where there is none */
   LlmPieceIndex index;    /* normal tokens */
   LlmSpecialSet control;  /* control and unknown tokens: only where PARSE_SPECIAL is asked for */
@@ -50,8 +51,14 @@ llm_vocab_bytes (const LlmVocab *self, gint32 id)
   return (LlmStr) { self->arena + self->offsets[id], self->offsets[id + 1] - self->offsets[id] };
 }
 
+/* What tokenizer.ggml.model and .pre say and imply: kind, default ids and flags. */
+gboolean llm_vocab_read_kind (LlmVocab *self, const LlmGguf *gguf, GError **error);
 /* Builds self->merges from tokenizer.ggml.merges. */
 gboolean llm_bpe_load_merges (LlmVocab *self, const LlmGguf *gguf, GError **error);
 /* @text: plain text without special tokens. Scratch is per call. */
 void llm_bpe_tokenize (const LlmVocab *self, const char *text, gsize len, GArray *ids);
+/* The text with its prefix, U+2581 turned into a space. (transfer full) */
+char *llm_spm_spaces (const char *text, gsize len, gboolean space_prefix, gsize *out_len);
+/* A token's text to its bytes: U+2581 is a space.  @out has room for @n bytes. */
+gsize llm_spm_decode (const char *text, gsize n, char *out);
 void llm_spm_tokenize (const LlmVocab *self, const char *text, gsize len, gboolean space_prefix, GArray *ids);

@@ -5,7 +5,6 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "format/gguf-builder.h"
-#include "text/pretokenize.h"
 #include "text/vocab.h"
 
 static LlmVocab *
@@ -145,45 +144,6 @@ test_round_trip (void)
   check_round_trip (bpe, "a\0b", 3);
 }
 
-/* Words end where the published expressions say. */
-static void
-test_pretokenize (void)
-{
-  static const struct {
-    LlmPretokenizer pre;
-    const char *text, *words;
-  } cases[] = {
-    { LLM_PRE_LLAMA3, "Hello world", "Hello| world" },
-    { LLM_PRE_LLAMA3, "12345", "123|45" },
-    { LLM_PRE_QWEN2, "12345", "1|2|3|4|5" },
-    { LLM_PRE_LLAMA3, "it's don'T we'LL", "it|'s| don|'T| we|'LL" },
-    { LLM_PRE_LLAMA3, "a  b", "a| | b" },
-    { LLM_PRE_LLAMA3, "a \n\n  b", "a| \n\n| | b" },
-    { LLM_PRE_LLAMA3, "end   ", "end|   " },
-    { LLM_PRE_LLAMA3, "x = (y);\n", "x| =| (|y|);\n" },
-    { LLM_PRE_LLAMA3, "\tx", "\tx" },
-    { LLM_PRE_LLAMA3, "\n x", "\n| x" },
-  };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
-    {
-      g_autoptr (GString) got = g_string_new (NULL);
-      const char *at = cases[i].text;
-      gsize left = strlen (at);
-
-      while (left > 0)
-        {
-          gsize n = llm_pretokenize_next (cases[i].pre, at, left);
-
-          g_assert_cmpuint (n, >, 0);
-          g_string_append_printf (got, "%s%.*s", got->len > 0 ? "|" : "", (int) n, at);
-          at += n;
-          left -= n;
-        }
-      g_assert_cmpstr (got->str, ==, cases[i].words);
-    }
-}
-
 static void
 test_invalid_utf8 (void)
 {
@@ -315,7 +275,6 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/text/spm", test_spm);
   g_test_add_func ("/text/round-trip", test_round_trip);
-  g_test_add_func ("/text/pretokenize", test_pretokenize);
   g_test_add_func ("/text/invalid-utf8", test_invalid_utf8);
   g_test_add_func ("/text/limit", test_text_limit);
   g_test_add_func ("/text/ids-out-of-range", test_ids_out_of_range);
