@@ -47,6 +47,10 @@ LlmEditTensor *llm_edit_tensor_copy (const LlmEditTensor *tensor);
 /* Keeps the first @n tokens of a vocabulary, the first @n_merges merges, and as many rows of the matrices that have one a token. */
 void llm_edit_shrink_vocab (LlmEdit *self, guint n, guint n_merges);
 
+/* The names of metadata that models and tokenizers read, NULL-terminated; "%" in front stands for the architecture. */
+extern const char *const llm_edit_names[];
+/* The name with the architecture of this file. (transfer full) */
+GBytes *llm_edit_full_name (const LlmEdit *self, const char *name);
 /* Changes one or a few things. */
 void llm_edit_mutate (LlmEdit *self, GRand *rand);
 

@@ -13,8 +13,7 @@ static const guint64 edges[] = {
   0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0x00000001, 0x3ff0000000000000, 0x7ff0000000000000, 0x7ff8000000000000, /* 1, inf, NaN */
 };
 
-/* What model and tokenizer read; "%" stands for the architecture. */
-static const char *const names[] = {
+const char *const llm_edit_names[] = {
   "%.block_count", "%.embedding_length", "%.feed_forward_length", "%.context_length", "%.attention.head_count", "%.attention.head_count_kv",
   "%.attention.layer_norm_rms_epsilon", "%.attention.layer_norm_epsilon", "%.attention.key_length", "%.attention.value_length",
   "%.rope.dimension_count", "%.rope.freq_base", "%.rope.scaling.type", "%.rope.scaling.factor", "%.rope.scale_linear",
@@ -30,6 +29,7 @@ static const char *const names[] = {
   "tokenizer.ggml.mask_token_id", "tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_eos_token", "tokenizer.ggml.add_sep_token",
   "tokenizer.ggml.add_space_prefix", "tokenizer.ggml.remove_extra_whitespaces", "tokenizer.ggml.precompiled_charsmap", "tokenizer.ggml.token_type_count",
   "tokenizer.chat_template",
+  NULL,
 };
 
 static const char *const words[] = {
@@ -207,10 +207,9 @@ change_value (LlmEditKey *key, GRand *rand)
 
 /* ---- keys and tensors ---- */
 
-static GBytes *
-new_name (const LlmEdit *self, GRand *rand)
+GBytes *
+llm_edit_full_name (const LlmEdit *self, const char *name)
 {
-  const char *name = names[below (rand, G_N_ELEMENTS (names))];
   const LlmEditKey *arch = llm_edit_find (self, "general.architecture");
   g_autoptr (GString) full = g_string_new (NULL);
 
@@ -218,6 +217,12 @@ new_name (const LlmEdit *self, GRand *rand)
     g_string_append_len (full, (const char *) arch->value->data + 8, arch->value->len - 8);
   g_string_append (full, name[0] == '%' ? name + 1 : name);
   return g_bytes_new (full->str, full->len);
+}
+
+static GBytes *
+new_name (const LlmEdit *self, GRand *rand)
+{
+  return llm_edit_full_name (self, llm_edit_names[below (rand, G_N_ELEMENTS (llm_edit_names) - 1)]);
 }
 
 static void
