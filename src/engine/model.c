@@ -32,6 +32,7 @@ LlmModel *
 llm_model_open (const char *digest, int fd, const LlmLoadSettings *settings, GError **error)
 {
   g_autoptr (LlmModel) self = g_new0 (LlmModel, 1);
+  LlmArchOptions options;
 
   g_atomic_ref_count_init (&self->refs);
   self->digest = g_strdup (digest);
@@ -49,14 +50,15 @@ llm_model_open (const char *digest, int fd, const LlmLoadSettings *settings, GEr
                    llm_vocab_size (self->vocab), self->config->n_vocab);
       return NULL;
     }
-  self->weights = llm_weights_new (self->gguf, fd, error);
-  self->plan = self->weights != NULL ? llm_arch_plan_new (self->config, self->weights, settings->kv_type, error) : NULL;
-  if (self->plan == NULL)
-    return NULL;
-  self->form = llm_chat_form_detect (self->config->chat_template, self->vocab);
   self->context_window = MIN (self->config->context_length, LLM_DEFAULT_CONTEXT_WINDOW);
   if (settings->context_window > 0)
     self->context_window = MIN (self->config->context_length, settings->context_window);
+  options = (LlmArchOptions) { settings->kv_type, self->context_window, !self->config->causal };
+  self->weights = llm_weights_new (self->gguf, fd, error);
+  self->plan = self->weights != NULL ? llm_arch_plan_new (self->config, self->weights, &options, error) : NULL;
+  if (self->plan == NULL)
+    return NULL;
+  self->form = llm_chat_form_detect (self->config->chat_template, self->vocab);
   return g_steal_pointer (&self);
 }
 

@@ -11,6 +11,7 @@ struct _LlmWeights {
   LlmGguf *gguf; /* (owned) */
   guint8 *map;
   gsize size;
+  GPtrArray *vectors; /* (owned) those that were not F32 */
 };
 
 LlmWeights *
@@ -36,12 +37,14 @@ llm_weights_new (LlmGguf *gguf, int fd, GError **error)
   self->gguf = llm_gguf_ref (gguf);
   self->map = map;
   self->size = llm_gguf_file_size (gguf);
+  self->vectors = g_ptr_array_new_with_free_func (g_free);
   return self;
 }
 
 void
 llm_weights_free (LlmWeights *self)
 {
+  g_ptr_array_unref (self->vectors);
   munmap (self->map, self->size);
   llm_gguf_unref (self->gguf);
   g_free (self);
@@ -53,21 +56,38 @@ llm_weights_bytes (const LlmWeights *self)
   return self->size;
 }
 
+/* A vector of another type, decoded; it is small. */
+static gboolean
+as_f32 (LlmWeights *self, LlmWeight *vector, GError **error)
+{
+  float *values = g_try_new (float, vector->n_cols);
+
+  if (values == NULL)
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "no memory for the %" G_GUINT64_FORMAT " numbers of %s", vector->n_cols, vector->name);
+      return FALSE;
+    }
+  vector->dtype->decode (vector->data, values, vector->n_cols);
+  g_ptr_array_add (self->vectors, values);
+  *vector = (LlmWeight) { vector->name, llm_dtype_info (LLM_DTYPE_F32), vector->n_cols, 1, values, vector->n_cols * sizeof (float) };
+  return TRUE;
+}
+
 gboolean
-llm_weights_find (const LlmWeights *self, const char *name, guint64 n_cols, guint64 n_rows, LlmWeight *weight, GError **error)
+llm_weights_find (LlmWeights *self, const char *name, guint64 n_cols, guint64 n_rows, guint64 n_experts, LlmWeight *weight, GError **error)
 {
   const LlmGgufTensor *t = llm_gguf_find_tensor (self->gguf, name);
 
   if (t == NULL)
     return FALSE;
-  if (t->dims[0] != n_cols || t->dims[1] != n_rows || t->dims[2] != 1 || t->dims[3] != 1)
+  if (t->dims[0] != n_cols || t->dims[1] != n_rows || t->dims[2] != n_experts || t->dims[3] != 1)
     {
       g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL,
                    "the tensor %s is [%" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT
-                   "]; the model's metadata asks for [%" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT "]",
-                   name, t->dims[0], t->dims[1], t->dims[2], t->dims[3], n_cols, n_rows);
+                   "]; the model's metadata asks for [%" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT ", %" G_GUINT64_FORMAT "]",
+                   name, t->dims[0], t->dims[1], t->dims[2], t->dims[3], n_cols, n_rows, n_experts);
       return FALSE;
     }
-  *weight = (LlmWeight) { t->name, t->dtype, n_cols, n_rows, self->map + t->offset, t->n_bytes };
-  return TRUE;
+  *weight = (LlmWeight) { t->name, t->dtype, n_cols, n_rows * n_experts, self->map + t->offset, t->n_bytes };
+  return n_rows * n_experts > 1 || t->dtype->id == LLM_DTYPE_F32 || as_f32 (self, weight, error);
 }

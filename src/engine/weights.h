@@ -16,9 +16,10 @@ LlmWeights *llm_weights_new (LlmGguf *gguf, int fd, GError **error);
 void llm_weights_free (LlmWeights *self);
 guint64 llm_weights_bytes (const LlmWeights *self);
 
-/* The tensor @name as a weight [@n_rows, @n_cols]; FALSE without error when it is not there.
- * LLM_ERROR_INVALID_MODEL: it has another shape. The weight lends @self. */
-gboolean llm_weights_find (const LlmWeights *self, const char *name, guint64 n_cols, guint64 n_rows, LlmWeight *weight, GError **error);
+/* The tensor @name as a weight [@n_rows, @n_cols], or, of @n_experts > 1, [@n_experts * @n_rows, @n_cols] of a tensor
+ * that has them as its third dimension; FALSE without error when it is not there.  A vector (@n_rows 1) comes as F32,
+ * whatever type it has in the file.  LLM_ERROR_INVALID_MODEL: it has another shape. The weight lends @self. */
+gboolean llm_weights_find (LlmWeights *self, const char *name, guint64 n_cols, guint64 n_rows, guint64 n_experts, LlmWeight *weight, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmWeights, llm_weights_free)
 

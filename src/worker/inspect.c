@@ -14,9 +14,10 @@ llm_inspect (int fd, GError **error)
   g_autoptr (LlmVocab) vocab = config != NULL ? llm_vocab_new (gguf, error) : NULL;
   g_autoptr (LlmWeights) weights = vocab != NULL ? llm_weights_new (gguf, fd, error) : NULL;
   /* the plan checks that every tensor is there with the right shape */
-  g_autoptr (LlmPlan) plan = weights != NULL ? llm_arch_plan_new (config, weights, LLM_DTYPE_F16, error) : NULL;
+  LlmArchOptions options = { LLM_DTYPE_F16, 0, config != NULL && !config->causal };
+  g_autoptr (LlmPlan) plan = weights != NULL ? llm_arch_plan_new (config, weights, &options, error) : NULL;
   g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
-  static const char *const base[] = { "generate", NULL }, *const chat[] = { "chat", "generate", NULL };
+  static const char *const encoder[] = { "embed", NULL }, *const base[] = { "embed", "generate", NULL }, *const chat[] = { "chat", "embed", "generate", NULL };
   LlmChatForm form;
 
   if (plan == NULL)
@@ -37,6 +38,6 @@ llm_inspect (int fd, GError **error)
   g_variant_dict_insert (&dict, "size", "t", llm_gguf_file_size (gguf));
   g_variant_dict_insert (&dict, "context-length", "u", config->context_length);
   g_variant_dict_insert (&dict, "vocab-size", "u", config->n_vocab);
-  g_variant_dict_insert_value (&dict, "capabilities", g_variant_new_strv (form == LLM_CHAT_FORM_PLAIN ? base : chat, -1));
+  g_variant_dict_insert_value (&dict, "capabilities", g_variant_new_strv (!config->causal ? encoder : form == LLM_CHAT_FORM_PLAIN ? base : chat, -1));
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }

@@ -124,7 +124,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   g_assert_true ((config != NULL) == (error2 == NULL));
   if (config == NULL)
     return 0;
-  g_assert_true (config->n_heads % config->n_kv_heads == 0 && config->rope_dim <= config->head_dim_k && config->rms_eps > 0 && config->n_vocab > 0);
+  g_assert_true (config->n_heads % config->n_kv_heads == 0 && config->rope_dim <= config->head_dim_k && config->norm_eps > 0 && config->n_vocab > 0);
   inspect (data, size);
   return 0;
 }

@@ -14,6 +14,8 @@
 
 #define EXACT_NOISE 1e-4      /* README of the material: f32 */
 #define EXACT_NOISE_HALF 0.03 /* f16 */
+#define GELU_OF_HALVES 3e-3   /* the oracle of the goldens rounds GELU to halves on its way in and out: 1.2e-3 with exact GELU, 1.1e-4 with
+                               * its rounding, measured on gemma2 */
 #define QUANT_LOGIT 0.6
 #define QUANT_NLL 0.02
 
@@ -61,13 +63,14 @@ fixture_new (const char *path, GError **error)
   g_autoptr (GBytes) bytes = llm_material_read (path);
   int fd = llm_material_memfd (bytes);
   LlmRunLimits limits = { 64, 1, G_N_ELEMENTS (f->pages), 64 };
+  LlmArchOptions options = { LLM_DTYPE_F32 };
   gboolean ok;
 
   for (guint i = 0; i < G_N_ELEMENTS (f->pages); i++)
     f->pages[i] = i;
   ok = (f->gguf = llm_gguf_open (fd, error)) != NULL && (f->config = llm_model_config_new (f->gguf, error)) != NULL
        && (f->weights = llm_weights_new (f->gguf, fd, error)) != NULL
-       && (f->plan = llm_arch_plan_new (f->config, f->weights, LLM_DTYPE_F32, error)) != NULL && (f->device = open_device (error)) != NULL
+       && (f->plan = llm_arch_plan_new (f->config, f->weights, &options, error)) != NULL && (f->device = open_device (error)) != NULL
        && (f->executable = llm_device_compile (f->device, f->plan, &limits, error)) != NULL
        && (f->kv = llm_device_kv_new (f->device, llm_plan_kv_layout (f->plan), G_N_ELEMENTS (f->pages), error)) != NULL;
   close (fd);
@@ -226,6 +229,15 @@ test_trained (gconstpointer data)
     }
 }
 
+static gboolean
+has_gelu (const LlmPlan *plan)
+{
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    if (llm_plan_op (plan, i)->kind == LLM_OP_GLU && llm_plan_op (plan, i)->p.glu.act == LLM_ACT_GELU_TANH)
+      return TRUE;
+  return FALSE;
+}
+
 static void
 test_golden (gconstpointer data)
 {
@@ -241,8 +253,8 @@ test_golden (gconstpointer data)
   if (skip_unsupported (error))
     return;
   g_assert_no_error (error);
-  if (strcmp (llm_device_info (f->device)->driver, "scalar") != 0)
-    allowed = MAX (allowed, 1e-3);
+  if (has_gelu (f->plan))
+    allowed = MAX (allowed, GELU_OF_HALVES);
   first = (guint) g_array_index (positions, gint32, 0) + 1;
   for (guint k = 0; k < positions->len; k++)
     {
