@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One row per type that GGML has defined; the numbers are those of ggml.h.  A type
- * without `decode` can be measured (a file with it is valid) but not run.
+ * without `decode` can be measured (a file with it is valid) but not run: integers, F64, and
+ * the two that GGML only uses for activations.
  */
-#include "format/dtype.h"
+#include "format/dtype-private.h"
 
 #include <string.h>
 
@@ -66,93 +67,39 @@ llm_float_to_half (float f)
   return (guint16) (sign | half);
 }
 
-static guint16
-load_u16 (const guint8 *p)
-{
-  return (guint16) (p[0] | p[1] << 8);
-}
-
-static void
-decode_f32 (const void *blocks, float *out, gsize n)
-{
-  memcpy (out, blocks, n * sizeof (float));
-}
-
-static void
-decode_f16 (const void *blocks, float *out, gsize n)
-{
-  const guint8 *p = blocks;
-
-  for (gsize i = 0; i < n; i++)
-    out[i] = llm_half_to_float (load_u16 (p + 2 * i));
-}
-
-/* y[i] = d * q[i]; block: f16 d, int8 q[32] */
-static void
-decode_q8_0 (const void *blocks, float *out, gsize n)
-{
-  const guint8 *p = blocks;
-
-  for (gsize b = 0; b < n / 32; b++, p += 34)
-    {
-      float d = llm_half_to_float (load_u16 (p));
-
-      for (int i = 0; i < 32; i++)
-        *out++ = d * (float) (gint8) p[2 + i];
-    }
-}
-
-/* y[i] = d * (q[i] - 8); block: f16 d, 16 bytes: low nibbles are y[0..15], high ones y[16..31] */
-static void
-decode_q4_0 (const void *blocks, float *out, gsize n)
-{
-  const guint8 *p = blocks;
-
-  for (gsize b = 0; b < n / 32; b++, p += 18, out += 32)
-    {
-      float d = llm_half_to_float (load_u16 (p));
-
-      for (int i = 0; i < 16; i++)
-        {
-          out[i] = d * (float) ((p[2 + i] & 15) - 8);
-          out[i + 16] = d * (float) ((p[2 + i] >> 4) - 8);
-        }
-    }
-}
-
 static const LlmDtypeInfo dtypes[] = {
-  { 0, "F32", 1, 4, decode_f32 },
-  { 1, "F16", 1, 2, decode_f16 },
-  { 2, "Q4_0", 32, 18, decode_q4_0 },
-  { 3, "Q4_1", 32, 20, NULL },
-  { 6, "Q5_0", 32, 22, NULL },
-  { 7, "Q5_1", 32, 24, NULL },
-  { 8, "Q8_0", 32, 34, decode_q8_0 },
+  { 0, "F32", 1, 4, llm_decode_f32 },
+  { 1, "F16", 1, 2, llm_decode_f16 },
+  { 2, "Q4_0", 32, 18, llm_decode_q4_0 },
+  { 3, "Q4_1", 32, 20, llm_decode_q4_1 },
+  { 6, "Q5_0", 32, 22, llm_decode_q5_0 },
+  { 7, "Q5_1", 32, 24, llm_decode_q5_1 },
+  { 8, "Q8_0", 32, 34, llm_decode_q8_0 },
   { 9, "Q8_1", 32, 36, NULL },
-  { 10, "Q2_K", 256, 84, NULL },
-  { 11, "Q3_K", 256, 110, NULL },
-  { 12, "Q4_K", 256, 144, NULL },
-  { 13, "Q5_K", 256, 176, NULL },
-  { 14, "Q6_K", 256, 210, NULL },
+  { 10, "Q2_K", 256, 84, llm_decode_q2_k },
+  { 11, "Q3_K", 256, 110, llm_decode_q3_k },
+  { 12, "Q4_K", 256, 144, llm_decode_q4_k },
+  { 13, "Q5_K", 256, 176, llm_decode_q5_k },
+  { 14, "Q6_K", 256, 210, llm_decode_q6_k },
   { 15, "Q8_K", 256, 292, NULL },
-  { 16, "IQ2_XXS", 256, 66, NULL },
-  { 17, "IQ2_XS", 256, 74, NULL },
-  { 18, "IQ3_XXS", 256, 98, NULL },
-  { 19, "IQ1_S", 256, 50, NULL },
-  { 20, "IQ4_NL", 32, 18, NULL },
-  { 21, "IQ3_S", 256, 110, NULL },
-  { 22, "IQ2_S", 256, 82, NULL },
-  { 23, "IQ4_XS", 256, 136, NULL },
+  { 16, "IQ2_XXS", 256, 66, llm_decode_iq2_xxs },
+  { 17, "IQ2_XS", 256, 74, llm_decode_iq2_xs },
+  { 18, "IQ3_XXS", 256, 98, llm_decode_iq3_xxs },
+  { 19, "IQ1_S", 256, 50, llm_decode_iq1_s },
+  { 20, "IQ4_NL", 32, 18, llm_decode_iq4_nl },
+  { 21, "IQ3_S", 256, 110, llm_decode_iq3_s },
+  { 22, "IQ2_S", 256, 82, llm_decode_iq2_s },
+  { 23, "IQ4_XS", 256, 136, llm_decode_iq4_xs },
   { 24, "I8", 1, 1, NULL },
   { 25, "I16", 1, 2, NULL },
   { 26, "I32", 1, 4, NULL },
   { 27, "I64", 1, 8, NULL },
   { 28, "F64", 1, 8, NULL },
-  { 29, "IQ1_M", 256, 56, NULL },
-  { 30, "BF16", 1, 2, NULL },
-  { 34, "TQ1_0", 256, 54, NULL },
-  { 35, "TQ2_0", 256, 66, NULL },
-  { 39, "MXFP4", 32, 17, NULL },
+  { 29, "IQ1_M", 256, 56, llm_decode_iq1_m },
+  { 30, "BF16", 1, 2, llm_decode_bf16 },
+  { 34, "TQ1_0", 256, 54, llm_decode_tq1_0 },
+  { 35, "TQ2_0", 256, 66, llm_decode_tq2_0 },
+  { 39, "MXFP4", 32, 17, llm_decode_mxfp4 },
 };
 
 const LlmDtypeInfo *
@@ -168,4 +115,15 @@ gboolean
 llm_dtype_row_bytes (const LlmDtypeInfo *info, guint64 n, guint64 *bytes)
 {
   return n % info->block_elems == 0 && llm_mul_u64 (n / info->block_elems, info->block_bytes, bytes);
+}
+
+char *
+llm_dtype_names (void)
+{
+  GString *names = g_string_new (NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (dtypes); i++)
+    if (dtypes[i].decode != NULL)
+      g_string_append_printf (names, "%s%s", names->len > 0 ? ", " : "", dtypes[i].name);
+  return g_string_free (names, FALSE);
 }

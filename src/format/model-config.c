@@ -364,8 +364,10 @@ read_tensors (const LlmGguf *gguf, LlmModelConfig *config, GError **error)
 
       if (t->dtype->decode == NULL)
         {
-          g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the tensor %s is of type %s, which is not supported; F32, F16, Q8_0 and Q4_0 are",
-                       t->name, t->dtype->name);
+          g_autofree char *names = llm_dtype_names ();
+
+          g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the tensor %s is of type %s, which is not supported; %s are", t->name,
+                       t->dtype->name, names);
           return FALSE;
         }
       if (!llm_add_u64 (config->n_parameters, n, &config->n_parameters))

@@ -121,7 +121,7 @@ static const Case cases[] = {
   { "embedding/3-dims", { { EMBEDDING, "u32:3 u64:64 u64:300 u64:1 u32:0" } }, "token_embd.weight is [64, 300];", INVALID },
   { "vocab/limit", { { EMBEDDING, "u32:2 u64:64 u64:2097152 u32:0" } }, NULL },
   { "vocab/over", { { EMBEDDING, "u32:2 u64:64 u64:2097153 u32:0" } }, "token_embd.weight is [64, 2097153]; [64, at most 2097152]", INVALID },
-  { "type/only-measured", { { EMBEDDING, "u32:2 u64:64 u64:300 u32:30" } }, "token_embd.weight is of type BF16, which is not supported", UNSUPPORTED },
+  { "type/only-measured", { { EMBEDDING, "u32:2 u64:64 u64:300 u32:26" } }, "token_embd.weight is of type I32, which is not supported; F32, F16, Q4_0", UNSUPPORTED },
   { "template/type", { { "tokenizer.chat_template", U32 "1" } }, "tokenizer.chat_template is of type uint32", INVALID },
 };
 
