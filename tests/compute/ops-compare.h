@@ -18,6 +18,8 @@ float *ops_run_on (LlmDevice *on, const OpsModel *model, OpsBatch *const *batche
 void ops_compare (const char *what, const OpsModel *model, OpsBatch *const *batches, guint n_batches, LlmDtype dtype);
 void ops_compare_one (const char *what, const OpsModel *model, guint n_rows, LlmDtype dtype);
 
+/* The ops that take a weight, with every type. */
+void ops_types_add_tests (void);
 /* The ops that only some families use. */
 void ops_families_add_tests (void);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "compute/ops-fixture.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/limits.h"
+#include "format/random-blocks.h"
 
 static const LlmKvLayout one_head = { 1, 1, 8, 8, LLM_KV_PAGE_TOKENS, LLM_DTYPE_F32 };
 
@@ -29,32 +29,6 @@ ops_model_free (OpsModel *self)
   g_free (self);
 }
 
-/* Bell-shaped, variance 1. */
-static double
-normal (GRand *rand)
-{
-  double sum = -6;
-
-  for (int i = 0; i < 12; i++)
-    sum += g_rand_double (rand);
-  return sum;
-}
-
-static void
-fill_block (GRand *rand, const LlmDtypeInfo *dtype, guint8 *to)
-{
-  float f = (float) normal (rand);
-  guint16 h = llm_float_to_half (dtype->block_elems > 1 ? f / 64 : f);
-
-  if (dtype->id == LLM_DTYPE_F32)
-    memcpy (to, &f, sizeof f);
-  else
-    memcpy (to, &h, sizeof h);
-  if (dtype->block_elems > 1)
-    for (guint i = 2; i < dtype->block_bytes; i++)
-      to[i] = (guint8) g_rand_int_range (rand, 0, 256); /* every code, -128 and 15 too */
-}
-
 LlmWeightId
 ops_model_weight (OpsModel *self, LlmDtype id, guint n_rows, guint n_cols)
 {
@@ -68,7 +42,7 @@ ops_model_weight (OpsModel *self, LlmDtype id, guint n_rows, guint n_cols)
   data = g_malloc (weight.n_bytes + 1);
   g_ptr_array_add (self->data, data);
   for (guint64 at = 0; at < weight.n_bytes; at += dtype->block_bytes)
-    fill_block (self->rand, dtype, data + 1 + at);
+    llm_test_random_block (self->rand, dtype, data + 1 + at);
   weight.data = data + 1;
   return llm_plan_weight (self->plan, &weight);
 }

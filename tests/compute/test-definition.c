@@ -64,16 +64,16 @@ test_norm_glu_add (void)
 static void
 test_matmul (void)
 {
-  static const LlmDtype dtypes[] = { LLM_DTYPE_F32, LLM_DTYPE_F16, LLM_DTYPE_Q8_0, LLM_DTYPE_Q4_0 };
+  static const LlmDtype dtypes[] = { LLM_DTYPE_F32, LLM_DTYPE_F16, LLM_DTYPE_Q8_0, LLM_DTYPE_Q4_0, LLM_DTYPE_BF16, LLM_DTYPE_Q5_1, LLM_DTYPE_Q6_K, LLM_DTYPE_MXFP4 };
 
   for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
     {
       g_autoptr (OpsModel) model = ops_model_new (NULL, d);
       g_autoptr (OpsBatch) batch = ops_batch_new (3, 1, 0, 1, N_TOKENS, 1);
-      LlmWeightId ex = ops_model_weight (model, LLM_DTYPE_F32, N_TOKENS, 320), ez = ops_model_weight (model, LLM_DTYPE_F32, N_TOKENS, 9);
-      LlmWeightId w = ops_model_weight (model, dtypes[d], 9, 320), b = ops_model_weight (model, LLM_DTYPE_F32, 1, 9);
+      LlmWeightId ex = ops_model_weight (model, LLM_DTYPE_F32, N_TOKENS, 512), ez = ops_model_weight (model, LLM_DTYPE_F32, N_TOKENS, 9);
+      LlmWeightId w = ops_model_weight (model, dtypes[d], 9, 512), b = ops_model_weight (model, LLM_DTYPE_F32, 1, 9);
       g_autofree float *y = NULL;
-      float xs[320], ws[320], zs[9], bs[9];
+      float xs[512], ws[512], zs[9], bs[9];
 
       ops_model_finish (model, llm_plan_matmul (model->plan, w, llm_plan_embed (model->plan, ex), b, llm_plan_embed (model->plan, ez)));
       y = run_scalar (model, batch);
@@ -86,7 +86,7 @@ test_matmul (void)
             ops_model_decode (model, ex, (guint) batch->token[r], xs);
             ops_model_decode (model, ez, (guint) batch->token[r], zs);
             ops_model_decode (model, w, n, ws);
-            for (guint i = 0; i < 320; i++)
+            for (guint i = 0; i < 512; i++)
               sum += (double) ws[i] * xs[i];
             assert_near (y[r * 9 + n], sum + bs[n] + zs[n]);
           }

@@ -136,29 +136,6 @@ test_encoder (void)
   ops_compare ("encoder", model, &batch, 1, kv.dtype);
 }
 
-/* Up and down through 3 of 11 experts, all types that have fast paths. */
-static void
-test_experts (void)
-{
-  static const LlmDtype dtypes[] = { LLM_DTYPE_F32, LLM_DTYPE_F16, LLM_DTYPE_Q8_0, LLM_DTYPE_Q4_0 };
-
-  for (guint i = 0; i < 2 * G_N_ELEMENTS (dtypes); i++)
-    {
-      LlmDtype dtype = dtypes[i / 2];
-      LlmRouteParams route = { 3, i % 2 == 0, 1 };
-      LlmExpertParams p = { 11, 3 };
-      g_autoptr (OpsModel) model = ops_model_new (NULL, i);
-      LlmPlan *plan = model->plan;
-      LlmValueId z = llm_plan_route (plan, ops_model_input (model, OPS_N_TOKENS, 11), &route);
-      LlmValueId x = ops_model_input (model, OPS_N_TOKENS, 96), h;
-
-      h = llm_plan_expert_matmul (plan, ops_model_weight (model, dtype, 11 * 64, 96), x, z, ops_model_weight (model, LLM_DTYPE_F32, 1, 11 * 64), &p);
-      h = llm_plan_expert_matmul (plan, ops_model_weight (model, dtype, 11 * 37, 64), h, z, LLM_NONE, &p);
-      ops_model_finish (model, llm_plan_expert_mix (plan, h, z, &p));
-      ops_compare_one (llm_dtype_info (dtype)->name, model, 1 + 6 * (i % 2), dtype);
-    }
-}
-
 void
 ops_families_add_tests (void)
 {
@@ -169,5 +146,4 @@ ops_families_add_tests (void)
   g_test_add_func ("/ops/rope/yarn", test_yarn);
   g_test_add_func ("/ops/attention/variants", test_attention);
   g_test_add_func ("/ops/attention/encoder", test_encoder);
-  g_test_add_func ("/ops/experts", test_experts);
 }

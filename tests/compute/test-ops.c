@@ -10,87 +10,6 @@
 #include "base/limits.h"
 #include "compute/ops-compare.h"
 
-static const LlmDtype dtypes[] = { LLM_DTYPE_F32, LLM_DTYPE_F16, LLM_DTYPE_Q8_0, LLM_DTYPE_Q4_0 };
-
-static guint
-odd_width (LlmDtype dtype, guint n)
-{
-  guint block = llm_dtype_info (dtype)->block_elems;
-
-  return MAX (n / block, 1) * block;
-}
-
-static void
-test_embed (void)
-{
-  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
-    for (guint width = 1; width < 300; width += 97)
-      {
-        g_autoptr (OpsModel) model = ops_model_new (NULL, width);
-
-        ops_model_finish (model, llm_plan_embed (model->plan, ops_model_weight (model, dtypes[d], OPS_N_TOKENS, odd_width (dtypes[d], width))));
-        ops_compare_one (llm_dtype_info (dtypes[d])->name, model, 9, dtypes[d]);
-      }
-}
-
-static void
-test_matmul (void)
-{
-  static const guint rows[] = { 1, 2, 3, 4, 5, 8, 33 };
-  static const guint shapes[][2] = { { 1, 32 }, { 31, 97 }, { 33, 160 }, { 70, 512 }, { 5, 4096 + 37 } };
-
-  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
-    for (guint s = 0; s < G_N_ELEMENTS (shapes); s++)
-      {
-        g_autoptr (OpsModel) model = ops_model_new (NULL, s);
-        LlmValueId x = ops_model_input (model, OPS_N_TOKENS, odd_width (dtypes[d], shapes[s][1]));
-        LlmWeightId w = ops_model_weight (model, dtypes[d], shapes[s][0], odd_width (dtypes[d], shapes[s][1]));
-
-        ops_model_finish (model, llm_plan_matmul (model->plan, w, x, LLM_NONE, LLM_NONE));
-        for (guint r = shapes[s][0] == 1 ? 2 : 0; r < G_N_ELEMENTS (rows); r++) /* one number has no deviation */
-          ops_compare_one (llm_dtype_info (dtypes[d])->name, model, rows[r], dtypes[d]);
-      }
-}
-
-/* Bias, residual, and the product of the rows that were selected first. */
-static void
-test_matmul_sums (void)
-{
-  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
-    {
-      g_autoptr (OpsModel) model = ops_model_new (NULL, d);
-      LlmPlan *plan = model->plan;
-      LlmValueId x = ops_model_input (model, OPS_N_TOKENS, 64), z = ops_model_input (model, OPS_N_TOKENS, 45);
-      LlmWeightId w = ops_model_weight (model, dtypes[d], 45, 64), b = ops_model_weight (model, LLM_DTYPE_F32, 1, 45);
-      LlmValueId y = llm_plan_matmul (plan, w, x, b, z);
-
-      y = llm_plan_add (plan, y, llm_plan_matmul (plan, w, x, LLM_NONE, y)); /* the same input again */
-      y = llm_plan_matmul (plan, ops_model_weight (model, LLM_DTYPE_F32, 50, 45), llm_plan_select_rows (plan, y), LLM_NONE, LLM_NONE);
-      ops_model_finish (model, y);
-      ops_compare_one (llm_dtype_info (dtypes[d])->name, model, 7, dtypes[d]);
-    }
-}
-
-/* A value that changes in place between two products must be read anew. */
-static void
-test_matmul_after_rope (void)
-{
-  LlmRopeParams rope = { 2, 32, 32, FALSE, 100, 1 };
-
-  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
-    {
-      g_autoptr (OpsModel) model = ops_model_new (NULL, d);
-      LlmPlan *plan = model->plan;
-      LlmValueId x = ops_model_input (model, OPS_N_TOKENS, 64), y;
-      LlmWeightId w = ops_model_weight (model, dtypes[d], 40, 64);
-
-      y = llm_plan_matmul (plan, w, x, LLM_NONE, LLM_NONE);
-      llm_plan_rope (plan, x, LLM_NONE, &rope);
-      ops_model_finish (model, llm_plan_matmul (plan, w, x, LLM_NONE, y));
-      ops_compare_one (llm_dtype_info (dtypes[d])->name, model, 30, dtypes[d]);
-    }
-}
-
 static void
 test_elementwise (void)
 {
@@ -222,42 +141,6 @@ test_attention_far (void)
   ops_compare ("attention far away", model, &batch, 1, kv.dtype);
 }
 
-/* Every row of a batch is bit by bit what it is alone. */
-static void
-test_rows_alone (void)
-{
-  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
-    {
-      LlmKvLayout kv = { 1, 2, 32, 32, LLM_KV_PAGE_TOKENS, LLM_DTYPE_F16 };
-      g_autoptr (OpsModel) model = ops_model_new (&kv, d);
-      g_autoptr (GPtrArray) alone = g_ptr_array_new_with_free_func ((GDestroyNotify) ops_batch_free);
-      g_autoptr (OpsBatch) together = ops_batch_new (13, 1, 0, 1, OPS_N_TOKENS, 9);
-      g_autofree float *a = NULL, *b = NULL;
-      LlmPlan *plan = model->plan;
-      LlmValueId x = ops_model_input (model, OPS_N_TOKENS, 96), y;
-      LlmAttentionParams p = { 0, 4, 0.2f };
-      guint width = 70;
-      gsize n;
-
-      x = llm_plan_rms_norm (plan, x, ops_model_weight (model, LLM_DTYPE_F32, 1, 96), 1e-5f);
-      llm_plan_kv_write (plan, 0, llm_plan_matmul (plan, ops_model_weight (model, dtypes[d], 64, 96), x, LLM_NONE, LLM_NONE),
-                         llm_plan_matmul (plan, ops_model_weight (model, dtypes[d], 64, 96), x, LLM_NONE, LLM_NONE));
-      y = llm_plan_attention (plan, llm_plan_matmul (plan, ops_model_weight (model, dtypes[d], 128, 96), x, LLM_NONE, LLM_NONE), &p);
-      ops_model_finish (model, llm_plan_matmul (plan, ops_model_weight (model, dtypes[d], width, 128), llm_plan_select_rows (plan, y), LLM_NONE, LLM_NONE));
-      for (guint r = 0; r < together->batch.n_rows; r++)
-        {
-          OpsBatch *one = ops_batch_new (1, 1, r, 1, OPS_N_TOKENS, 1);
-
-          one->token[0] = together->token[r];
-          g_ptr_array_add (alone, one);
-        }
-      a = ops_run_on (ops_device, model, &together, 1, &n);
-      b = ops_run_on (ops_device, model, (OpsBatch *const *) alone->pdata, alone->len, &n);
-      for (guint r = 0; r < together->batch.n_rows; r++) /* out rows come in reverse */
-        g_assert_cmpmem (a + (gsize) (together->batch.n_rows - 1 - r) * width, width * sizeof (float), b + (gsize) r * width, width * sizeof (float));
-    }
-}
-
 /* No logits wanted: the cache is filled all the same. */
 static void
 test_no_out (void)
@@ -331,19 +214,15 @@ main (int argc, char **argv)
   g_assert_no_error (error);
   ops_scalar = open_device ("cpu:scalar", &error);
   g_assert_no_error (error);
-  g_test_add_func ("/ops/embed", test_embed);
-  g_test_add_func ("/ops/matmul", test_matmul);
-  g_test_add_func ("/ops/matmul/sums", test_matmul_sums);
-  g_test_add_func ("/ops/matmul/after-rope", test_matmul_after_rope);
   g_test_add_func ("/ops/elementwise", test_elementwise);
   g_test_add_func ("/ops/rms-norm", test_rms_norm);
   g_test_add_func ("/ops/rope", test_rope);
   g_test_add_func ("/ops/select-rows", test_select_rows);
   g_test_add_func ("/ops/attention", test_attention);
   g_test_add_func ("/ops/attention/far", test_attention_far);
-  g_test_add_func ("/ops/rows-alone", test_rows_alone);
   g_test_add_func ("/ops/no-out", test_no_out);
   g_test_add_func ("/ops/two-caches", test_two_caches);
+  ops_types_add_tests ();
   ops_families_add_tests ();
   status = g_test_run ();
   llm_device_free (ops_device);

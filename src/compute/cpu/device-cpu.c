@@ -181,7 +181,7 @@ cpu_noise (const LlmDevice *device, const LlmDtypeInfo *dtype)
 
   if (kernels->noise == 0)
     return 0;
-  return dtype->id == LLM_DTYPE_F32 || dtype->id == LLM_DTYPE_F16 ? 1e-4 : kernels->noise;
+  return llm_cpu_matmul_row (kernels, dtype)->quantised ? kernels->noise : 1e-4;
 }
 
 static void

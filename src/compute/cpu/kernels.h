@@ -31,7 +31,10 @@ typedef struct {
 typedef struct {
   const char *name; /* "scalar", "avx2", ... */
   gboolean (*usable) (void);
-  LlmMatmulRow f32, f16, q8_0, q4_0;
+  LlmMatmulRow f32, f16, q8_0, q4_0; /* types that have a kernel of their own */
+  /* The same for any type, by its definition; NULL but for "scalar", which has nothing else. */
+  void (*definition) (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y,
+                      gsize y_stride);
   /* The tokens of one page, @stride bytes apart: score[t] = scale * q . k[t]; y += sum over t of a[t] * v[t]. */
   void (*dots_f32) (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score);
   void (*dots_f16) (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score);
@@ -56,6 +59,12 @@ llm_cpu_has_f16c (void)
   return __get_cpuid (1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
 }
 #endif
+
+/* The kernel of weights of @dtype: whether it wants quantised input rows. Never NULL. */
+const LlmMatmulRow *llm_cpu_matmul_row (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype);
+/* An LlmMatmulKernel for any type. */
+void llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride,
+                      guint n_x, guint k, float *y, gsize y_stride);
 
 /* By name; NULL or "": the environment's LLM_CPU_ISA, else the best one this CPU has.
  * LLM_ERROR_NOT_SUPPORTED names those there are. */

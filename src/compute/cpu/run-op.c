@@ -28,29 +28,13 @@ quantise_piece (gpointer data, guint r)
   job->self->device->kernels->quantise (job->x + (gsize) r * job->x_width, job->self->q8 + (gsize) r * (job->x_width / 32), job->x_width);
 }
 
-static const LlmMatmulRow *
-matmul_row (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype)
-{
-  switch (dtype->id)
-    {
-    case LLM_DTYPE_F32:
-      return &kernels->f32;
-    case LLM_DTYPE_F16:
-      return &kernels->f16;
-    case LLM_DTYPE_Q8_0:
-      return &kernels->q8_0;
-    default:
-      return &kernels->q4_0;
-    }
-}
-
 /* The input rows of a product in the form that its kernel reads; quantised once per value. */
 static void
 prepare_input (LlmCpuJob *job)
 {
   LlmCpuExecutable *self = job->self;
 
-  if (!matmul_row (self->device->kernels, job->w->dtype)->quantised || self->q8_of == job->op->x)
+  if (!llm_cpu_matmul_row (self->device->kernels, job->w->dtype)->quantised || self->q8_of == job->op->x)
     return;
   llm_pool_run (self->device->pool, quantise_piece, job, job->n_rows);
   self->q8_of = job->op->x;
@@ -60,14 +44,15 @@ static void
 matmul_piece (gpointer data, guint piece)
 {
   LlmCpuJob *job = data;
-  const LlmMatmulRow *row = matmul_row (job->self->device->kernels, job->w->dtype);
+  const LlmMatmulRow *row = llm_cpu_matmul_row (job->self->device->kernels, job->w->dtype);
   guint first = piece * WEIGHT_TILE;
   guint n = MIN (WEIGHT_TILE, (guint) job->w->n_rows - first);
   gsize row_bytes = job->w->n_bytes / job->w->n_rows;
   const guint8 *x = row->quantised ? (const guint8 *) job->self->q8 : (const guint8 *) job->x;
   gsize x_stride = row->quantised ? job->x_width / 32 * sizeof (LlmQ8Block) : job->x_width * sizeof (float);
 
-  row->run ((const guint8 *) job->w->data + first * row_bytes, row_bytes, n, x, x_stride, job->n_rows, job->x_width, job->y + first, job->y_width);
+  llm_cpu_product (job->self->device->kernels, job->w->dtype, (const guint8 *) job->w->data + first * row_bytes, row_bytes, n, x, x_stride, job->n_rows,
+                   job->x_width, job->y + first, job->y_width);
   for (guint r = 0; r < job->n_rows && (job->b != NULL || job->z != NULL); r++)
     for (guint i = first; i < first + n; i++)
       {
@@ -92,7 +77,7 @@ static void
 expert_piece (gpointer data, guint piece)
 {
   LlmCpuJob *job = data;
-  const LlmMatmulRow *row = matmul_row (job->self->device->kernels, job->w->dtype);
+  const LlmMatmulRow *row = llm_cpu_matmul_row (job->self->device->kernels, job->w->dtype);
   guint k = job->op->p.expert.n_used, n_out = job->y_width / k, n_in = (guint) job->w->n_cols;
   guint tiles = (n_out + WEIGHT_TILE - 1) / WEIGHT_TILE, first = piece % tiles * WEIGHT_TILE, n = MIN (WEIGHT_TILE, n_out - first);
   guint j = piece / tiles % k, r = piece / tiles / k;
@@ -101,7 +86,7 @@ expert_piece (gpointer data, guint piece)
   const guint8 *x = row->quantised ? (const guint8 *) (job->self->q8 + column / 32) : (const guint8 *) (job->x + column);
   float *y = job->y + (gsize) r * job->y_width + (gsize) j * n_out + first;
 
-  row->run ((const guint8 *) job->w->data + at * row_bytes, row_bytes, n, x, 0, 1, n_in, y, job->y_width);
+  llm_cpu_product (job->self->device->kernels, job->w->dtype, (const guint8 *) job->w->data + at * row_bytes, row_bytes, n, x, 0, 1, n_in, y, job->y_width);
   for (guint i = 0; i < n && job->b != NULL; i++)
     y[i] += llm_cpu_f32_at (job->b->data, at + i);
 }

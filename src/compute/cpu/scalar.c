@@ -33,18 +33,6 @@ matmul (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, c
       }
 }
 
-#define MATMUL(name, id)                                                                                                                   \
-  static void name (const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y,             \
-                    gsize y_stride)                                                                                                        \
-  {                                                                                                                                        \
-    matmul (llm_dtype_info (id), w, w_stride, n_w, x, x_stride, n_x, k, y, y_stride);                                                      \
-  }
-
-MATMUL (matmul_f32, LLM_DTYPE_F32)
-MATMUL (matmul_f16, LLM_DTYPE_F16)
-MATMUL (matmul_q8_0, LLM_DTYPE_Q8_0)
-MATMUL (matmul_q4_0, LLM_DTYPE_Q4_0)
-
 static float
 load_f32 (const guint8 *p)
 {
@@ -102,10 +90,7 @@ usable (void)
 const LlmCpuKernels llm_cpu_scalar = {
   .name = "scalar",
   .usable = usable,
-  .f32 = { matmul_f32, FALSE },
-  .f16 = { matmul_f16, FALSE },
-  .q8_0 = { matmul_q8_0, FALSE },
-  .q4_0 = { matmul_q4_0, FALSE },
+  .definition = matmul,
   .dots_f32 = dots_f32,
   .dots_f16 = dots_f16,
   .mix_f32 = mix_f32,

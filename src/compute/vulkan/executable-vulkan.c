@@ -164,10 +164,20 @@ make_tables (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, 
          && llm_vk_check (vkAllocateCommandBuffers (self->device->device, &commands, &self->commands), "commands", error);
 }
 
+static gboolean
+can_read (const LlmPlan *plan, LlmWeightId w)
+{
+  LlmDtype dtype = w != LLM_NONE ? (LlmDtype) llm_plan_weight_at (plan, w)->dtype->id : LLM_DTYPE_F32;
+
+  return dtype == LLM_DTYPE_F32 || dtype == LLM_DTYPE_F16 || dtype == LLM_DTYPE_Q8_0 || dtype == LLM_DTYPE_Q4_0;
+}
+
 /* What the shaders can do of an op. */
 static gboolean
 can_run (const LlmPlan *plan, const LlmOp *op)
 {
+  if (!can_read (plan, op->w))
+    return FALSE;
   switch (op->kind)
     {
     case LLM_OP_EMBED:
