@@ -1,176 +1,124 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * llm-bench-ops: what each op of a device moves and computes a second.
- *
- * One plan holds every op over a weight that no cache holds; the device's own profile gives the
- * times.  A decode step should come near the memory's read bandwidth, a prefill near the
- * arithmetic's ceiling.
- */
-#include <stdlib.h>
+#include "bench/bench-ops.h"
+
 #include <string.h>
 
-#include "compute/devices.h"
-
-static char *device_id = NULL, *isa = NULL;
-static int n_threads = 0, width = 2048, n_weights = 24, n_steps = 5, kv_tokens = 1024;
-
-static GOptionEntry entries[] = {
-  { "device", 'd', 0, G_OPTION_ARG_STRING, &device_id, "cpu, vulkan0, … (cpu)", "ID" },
-  { "isa", 'i', 0, G_OPTION_ARG_STRING, &isa, "scalar, avx2, avx512-vnni (the best)", "NAME" },
-  { "threads", 't', 0, G_OPTION_ARG_INT, &n_threads, "Threads of the CPU (all)", "N" },
-  { "width", 'w', 0, G_OPTION_ARG_INT, &width, "Rows and columns of a weight (2048)", "N" },
-  { "weights", 'n', 0, G_OPTION_ARG_INT, &n_weights, "Different weights in a run, so that no cache holds them (24)", "N" },
-  { "steps", 's', 0, G_OPTION_ARG_INT, &n_steps, "Runs measured; the first one more is not (5)", "N" },
-  { "kv", 'k', 0, G_OPTION_ARG_INT, &kv_tokens, "Position of the rows (1024)", "N" },
-  { NULL },
-};
-
-typedef struct {
-  LlmPlan *plan;
-  LlmKvLayout kv;
-  guint8 *data; /* of all weights */
-} Bench;
-
-/* Numbers that are small and no denormals, whatever the type. */
-static guint8 *
-make_data (gsize n_bytes)
+/* The profile belongs to the engine thread, which sleeps between two runs. */
+static LlmOpProfile *
+snapshot (const LlmExecutable *executable, guint *n)
 {
-  guint8 *data = g_malloc (n_bytes);
-
-  for (gsize i = 0; i < n_bytes; i++)
-    data[i] = (guint8) (0x20 + (i * 7) % 16);
-  return data;
+  return g_memdup2 (llm_executable_profile (executable, n), sizeof (LlmOpProfile) * llm_plan_n_ops (executable->plan));
 }
 
-static void
-bench_init (Bench *self, LlmDtype dtype)
+static LlmBenchOp *
+find (GArray *ops, const char *op, const char *dtype)
 {
-  static const LlmRopeParams rope_of_64 = { 0, 64, 64, FALSE, 10000, 1 };
-  const LlmDtypeInfo *info = llm_dtype_info (dtype), *f32 = llm_dtype_info (LLM_DTYPE_F32);
-  guint n = (guint) width, heads = n / 64, kv_heads = MAX (heads / 4, 1);
-  gsize row = (gsize) n / info->block_elems * info->block_bytes;
-  LlmWeight w = { "w", info, n, n, NULL, row * n };
-  LlmAttentionParams attention = { 0, heads, 0.125f };
-  LlmRopeParams rope = rope_of_64;
-  LlmValueId x, a;
-  LlmWeight embedding = w, gain = { "gain", f32, n, 1, NULL, 4 * (gsize) n }, narrow = w;
+  LlmBenchOp fresh = { op, dtype, 0, 0, 0, 0 };
 
-  self->kv = (LlmKvLayout) { 1, kv_heads, 64, 64, 32, LLM_DTYPE_F16 };
-  self->data = make_data (w.n_bytes * (gsize) n_weights + 4 * (gsize) n);
-  self->plan = llm_plan_new (&self->kv);
-  embedding.data = narrow.data = gain.data = self->data;
-  narrow.n_rows = kv_heads * 64;
-  narrow.n_bytes = row * narrow.n_rows;
-  x = llm_plan_embed (self->plan, llm_plan_weight (self->plan, &embedding));
-  x = llm_plan_rms_norm (self->plan, x, llm_plan_weight (self->plan, &gain), 1e-5f);
-  rope.n_heads = heads;
-  llm_plan_rope (self->plan, x, LLM_NONE, &rope);
-  a = llm_plan_matmul (self->plan, llm_plan_weight (self->plan, &narrow), x, LLM_NONE, LLM_NONE);
-  llm_plan_kv_write (self->plan, 0, a, a);
-  x = llm_plan_attention (self->plan, x, &attention);
-  for (int i = 0; i < n_weights; i++)
+  for (guint i = 0; i < ops->len; i++)
     {
-      w.data = self->data + (gsize) i * w.n_bytes;
-      a = llm_plan_matmul (self->plan, llm_plan_weight (self->plan, &w), x, LLM_NONE, LLM_NONE);
-      x = llm_plan_rms_norm (self->plan, a, llm_plan_weight (self->plan, &gain), 1e-5f);
+      LlmBenchOp *o = &g_array_index (ops, LlmBenchOp, i);
+
+      if (strcmp (o->op, op) == 0 && strcmp (o->dtype, dtype) == 0)
+        return o;
     }
-  x = llm_plan_glu (self->plan, LLM_ACT_SILU, x, a);
-  x = llm_plan_add (self->plan, x, a);
-  x = llm_plan_select_rows (self->plan, x);
-  if (!llm_plan_finish (self->plan, x, NULL))
-    g_error ("no plan for width %d: a multiple of 256 is needed", width);
+  g_array_append_val (ops, fresh);
+  return &g_array_index (ops, LlmBenchOp, ops->len - 1);
 }
 
+/* @sign -1 takes away. */
 static void
-report (const Bench *self, const LlmExecutable *executable, const char *dtype, guint rows)
+add (GArray *ops, const LlmPlan *plan, const LlmOpProfile *before, const LlmOpProfile *after, gint64 sign)
 {
-  guint n_ops;
-  const LlmOpProfile *profile = llm_executable_profile (executable, &n_ops);
-
-  for (guint kind = 0; kind < LLM_N_OPS; kind++)
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
     {
-      LlmOpProfile sum = { 0 };
+      const LlmOp *op = llm_plan_op (plan, i);
+      LlmBenchOp *o;
 
-      for (guint i = 0; i < n_ops; i++)
-        if ((guint) llm_plan_op (self->plan, i)->kind == kind)
-          {
-            sum.ns += profile[i].ns;
-            sum.bytes += profile[i].bytes;
-            sum.flops += profile[i].flops;
-            sum.calls += profile[i].calls;
-          }
-      if (sum.ns > 0)
-        g_print ("%-6s %4u  %-12s %10.1f %9.2f %10.1f\n", dtype, rows, llm_op_name ((LlmOpKind) kind), (double) sum.ns / (double) sum.calls / 1e3,
-                 (double) sum.bytes / (double) sum.ns, (double) sum.flops / (double) sum.ns);
+      if (after[i].calls == before[i].calls)
+        continue;
+      o = find (ops, llm_op_name (op->kind), op->w != LLM_NONE ? llm_plan_weight_at (plan, op->w)->dtype->name : "");
+      o->calls += (guint64) sign * (after[i].calls - before[i].calls);
+      o->ns += (guint64) sign * (after[i].ns - before[i].ns);
+      o->bytes += (guint64) sign * (after[i].bytes - before[i].bytes);
+      o->flops += (guint64) sign * (after[i].flops - before[i].flops);
     }
+}
+
+static gint
+slower_first (gconstpointer a, gconstpointer b)
+{
+  gint64 x = (gint64) ((const LlmBenchOp *) a)->ns, y = (gint64) ((const LlmBenchOp *) b)->ns;
+
+  return (x < y) - (x > y);
 }
 
 static gboolean
-run (const Bench *self, LlmDevice *device, const char *dtype, guint rows, GError **error)
+profiled_run (LlmBenchRunner *runner, const LlmBenchCase *c, gint64 sign, GArray *ops, LlmBenchTimes *times, GError **error)
 {
-  guint pages = (guint) kv_tokens / 32 + 1;
-  LlmRunLimits limits = { rows, 1, pages, 1 };
-  g_autoptr (LlmExecutable) executable = llm_device_compile (device, self->plan, &limits, error);
-  g_autoptr (LlmKvBuffer) kv = executable != NULL ? llm_device_kv_new (device, &self->kv, pages, error) : NULL;
-  g_autofree gint32 *token = g_new0 (gint32, rows);
-  g_autofree guint32 *position = g_new (guint32, rows), *slot = g_new0 (guint32, rows), *table = g_new (guint32, pages);
-  guint32 last = rows - 1;
-  LlmBatch batch = { rows, token, position, slot, 1, table, pages, 1, &last };
-  const float *logits;
+  LlmExecutable *executable = llm_bench_runner_model (runner)->executable;
+  g_autofree LlmOpProfile *before = NULL, *after = NULL;
+  gboolean ok;
+  guint n;
 
-  for (guint p = 0; p < pages; p++)
-    table[p] = p;
-  for (guint r = 0; r < rows; r++)
-    position[r] = (guint32) kv_tokens - MIN (rows - r, (guint) kv_tokens);
-  for (int step = 0; kv != NULL && step <= n_steps; step++)
-    {
-      llm_executable_set_profiling (executable, step > 0);
-      if (!llm_executable_submit (executable, kv, &batch, error) || !llm_executable_wait (executable, &logits, error))
-        return FALSE;
-    }
-  if (kv != NULL)
-    report (self, executable, dtype, rows);
-  return kv != NULL;
+  before = snapshot (executable, &n);
+  llm_executable_set_profiling (executable, TRUE);
+  ok = llm_bench_runner_run (runner, c, G_MAXUINT / 2000, times, error);
+  llm_executable_set_profiling (executable, FALSE);
+  after = snapshot (executable, &n);
+  if (ok)
+    add (ops, executable->plan, before, after, sign);
+  return ok;
 }
 
-int
-main (int argc, char **argv)
+/* What is left of @seconds: scheduling, sampling, text, events. */
+static void
+add_host (GArray *ops, double seconds)
 {
-  static const LlmDtype dtypes[] = { LLM_DTYPE_F32, LLM_DTYPE_F16, LLM_DTYPE_Q8_0, LLM_DTYPE_Q4_0 };
-  static const guint rows[] = { 1, 8, 128 };
-  g_autoptr (GOptionContext) context = g_option_context_new ("- measure the ops of a compute device");
-  g_autoptr (GError) error = NULL;
-  g_autoptr (LlmDevice) device = NULL;
-  LlmDevicesOptions options = { 0 };
+  gint64 ns = (gint64) (seconds * 1e9);
 
-  g_option_context_add_main_entries (context, entries, NULL);
-  g_option_context_set_description (context, "For example: llm-bench-ops --threads 2 --isa avx2\n\nColumns: weight type, rows, op, microseconds a call, GB/s, GFLOP/s (a multiply-add is 2).");
-  if (!g_option_context_parse (context, &argc, &argv, &error) || width < 256 || width % 256 != 0 || n_weights < 1 || n_steps < 1 || kv_tokens < 128)
+  for (guint i = 0; i < ops->len; i++)
+    ns -= (gint64) g_array_index (ops, LlmBenchOp, i).ns;
+  if (ops->len > 0 && ns > 0)
     {
-      g_printerr ("%s\n", error != NULL ? error->message : "--width must be a multiple of 256, --kv at least 128, all others at least 1");
-      return 2;
+      LlmBenchOp host = { "host", "", 1, (guint64) ns, 0, 0 };
+      g_array_append_val (ops, host);
     }
-  options = (LlmDevicesOptions) { (guint) MAX (n_threads, 0), isa, TRUE };
-  device = llm_devices_open (device_id != NULL ? device_id : "cpu", &options, &error);
-  if (device == NULL)
-    {
-      g_printerr ("%s\n", error->message);
-      return 1;
-    }
-  g_print ("%s, %s\n%-6s %4s  %-12s %10s %9s %10s\n", llm_device_info (device)->name, llm_device_info (device)->driver, "type", "rows", "op", "us", "GB/s", "GFLOP/s");
-  for (guint d = 0; d < G_N_ELEMENTS (dtypes); d++)
-    {
-      Bench bench;
+}
 
-      bench_init (&bench, dtypes[d]);
-      for (guint r = 0; r < G_N_ELEMENTS (rows); r++)
-        if (!run (&bench, device, llm_dtype_info (dtypes[d])->name, rows[r], &error))
-          {
-            g_printerr ("%s\n", error->message);
-            return 1;
-          }
-      llm_plan_free (bench.plan);
-      g_free (bench.data);
+GArray *
+llm_bench_ops_measure (LlmBenchRunner *runner, const LlmBenchCase *c, GError **error)
+{
+  g_autoptr (GArray) ops = g_array_new (FALSE, FALSE, sizeof (LlmBenchOp));
+  LlmBenchCase prompt_only = *c;
+  LlmBenchTimes times, not_counted;
+
+  prompt_only.decode = 1;
+  if (!profiled_run (runner, c, 1, ops, &times, error) || (c->decode > 1 && !profiled_run (runner, &prompt_only, -1, ops, &not_counted, error)))
+    return NULL;
+  add_host (ops, c->decode > 1 ? times.decode_s : times.prefill_s);
+  for (guint i = ops->len; i-- > 0;)
+    { /* what took less than the noise between the two runs is nothing */
+      const LlmBenchOp *o = &g_array_index (ops, LlmBenchOp, i);
+
+      if ((gint64) o->calls <= 0 || (gint64) o->ns <= 0)
+        g_array_remove_index (ops, i);
     }
-  return 0;
+  g_array_sort (ops, slower_first);
+  return g_steal_pointer (&ops);
+}
+
+LlmOpCost
+llm_bench_pass_cost (const LlmPlan *plan, guint n_rows, guint n_out, double kv_len)
+{
+  LlmOpCost sum = { 0 };
+
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    {
+      LlmOpCost cost = llm_plan_op_cost (plan, i, n_rows, n_out, kv_len);
+
+      sum.bytes += cost.bytes;
+      sum.flops += cost.flops;
+    }
+  return sum;
 }
