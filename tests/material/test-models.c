@@ -246,6 +246,8 @@ test_golden (gconstpointer data)
   g_autoptr (Fixture) f = fixture_new (c->path, &error);
   g_autoptr (GArray) ids = ints (c->object, "ids"), positions = ints (c->object, "logit_positions");
   JsonArray *expected = json_object_get_array_member (c->object, "logits");
+  JsonObject *after = json_object_has_member (c->object, "greedy_after") ? json_object_get_object_member (c->object, "greedy_after") : NULL;
+  const float *logits = NULL;
   JsonObject *recorded = json_object_get_object_member (c->object, "llama_cpp_on_shipped_file");
   double allowed = MAX (1e-3, 3 * json_object_get_double_member (recorded, "max_abs_diff")), worst = 0;
   guint first;
@@ -259,12 +261,18 @@ test_golden (gconstpointer data)
   for (guint k = 0; k < positions->len; k++)
     {
       guint until = (guint) g_array_index (positions, gint32, k) + 1;
-      const float *logits = feed (f, &g_array_index (ids, gint32, k == 0 ? 0 : f->at), k == 0 ? first : until - f->at, 1);
 
+      logits = feed (f, &g_array_index (ids, gint32, k == 0 ? 0 : f->at), k == 0 ? first : until - f->at, 1);
       worst = MAX (worst, max_difference (logits, json_array_get_array_element (expected, k)));
     }
   g_test_message ("logits off by %.6f, allowed %.6f", worst, allowed);
   g_assert_cmpfloat (worst, <=, allowed);
+  if (after != NULL && f->at == ids->len)
+    {
+      g_autoptr (GArray) want = ints (after, "ids");
+
+      check_greedy (f, logits, want, json_object_get_array_member (after, "margin"), allowed);
+    }
 }
 
 static JsonObject *
