@@ -67,7 +67,7 @@ clean_spaces (GString *s, gsize from)
 gboolean
 llm_detokenize (const LlmVocab *self, const gint32 *ids, gsize n, LlmDetokFlags flags, GString *out, GError **error)
 {
-  gboolean strip = self->add_space_prefix;
+  gboolean strip = self->add_space_prefix && self->kind != LLM_VOCAB_WPM;
   gsize from = out->len;
 
   for (gsize i = 0; i < n; i++)
@@ -85,6 +85,8 @@ llm_detokenize (const LlmVocab *self, const gint32 *ids, gsize n, LlmDetokFlags 
     }
   if (self->clean_spaces)
     clean_spaces (out, from);
+  if (self->kind == LLM_VOCAB_WPM && out->len > from && out->str[from] == ' ') /* after that: " ' " is one of them */
+    g_string_erase (out, (gssize) from, 1);
   return TRUE;
 }
 

@@ -8,23 +8,21 @@
 #include "base/error.h"
 #include "text/vocab-private.h"
 
+#define NONE LLM_TOKEN_NONE
+
 static const struct {
   const char *model;
   LlmVocabKind kind;
   const char *pre; /* NULL: the file names it */
-  gint32 bos, eos, unk;
-  gboolean add_bos, add_space_prefix;
+  gint32 bos, eos, unk, sep;
+  gboolean add_bos, add_eos, add_sep, add_space_prefix, clean_spaces;
 } kinds[] = {
-  { "llama", LLM_VOCAB_SPM, NULL, 1, 2, 0, TRUE, TRUE },
-  { "gpt2", LLM_VOCAB_BPE, NULL, LLM_TOKEN_NONE, LLM_TOKEN_NONE, LLM_TOKEN_NONE, FALSE, FALSE },
-  { "gemma4", LLM_VOCAB_BPE, "gemma4", LLM_TOKEN_NONE, LLM_TOKEN_NONE, LLM_TOKEN_NONE, TRUE, FALSE },
+  { "llama", LLM_VOCAB_SPM, NULL, 1, 2, 0, NONE, .add_bos = TRUE, .add_space_prefix = TRUE },
+  { "gpt2", LLM_VOCAB_BPE, NULL, NONE, NONE, NONE, NONE },
+  { "gemma4", LLM_VOCAB_BPE, "gemma4", NONE, NONE, NONE, NONE },
+  { "bert", LLM_VOCAB_WPM, NULL, 101, NONE, 100, 102, .add_bos = TRUE, .add_sep = TRUE, .clean_spaces = TRUE },
+  { "t5", LLM_VOCAB_UGM, NULL, NONE, 1, 2, NONE, .add_eos = TRUE },
 };
-
-static gboolean
-str_is (LlmStr s, const char *text)
-{
-  return s.len == strlen (text) && memcmp (s.bytes, text, s.len) == 0;
-}
 
 static gboolean
 read_pre (LlmVocab *self, LlmStr pre, GError **error)
@@ -53,14 +51,18 @@ set_kind (LlmVocab *self, LlmStr model, LlmStr pre, GError **error)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++)
     {
-      if (!str_is (model, kinds[i].model))
+      if (!llm_str_is (model, kinds[i].model))
         continue;
       self->kind = kinds[i].kind;
       self->bos = kinds[i].bos;
       self->eos = kinds[i].eos;
       self->unk = kinds[i].unk;
+      self->sep = kinds[i].sep;
       self->add_bos = kinds[i].add_bos;
+      self->add_eos = kinds[i].add_eos;
+      self->add_sep = kinds[i].add_sep;
       self->add_space_prefix = kinds[i].add_space_prefix;
+      self->clean_spaces = kinds[i].clean_spaces;
       if (kinds[i].pre != NULL)
         pre = (LlmStr) { kinds[i].pre, strlen (kinds[i].pre) };
       return self->kind != LLM_VOCAB_BPE || read_pre (self, pre, error);

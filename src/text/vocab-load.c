@@ -10,32 +10,6 @@
 #include "text/byte-level.h"
 #include "text/vocab-private.h"
 
-static gboolean G_GNUC_PRINTF (2, 3)
-invalid (GError **error, const char *format, ...)
-{
-  va_list args;
-  g_autofree char *what = NULL;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error_literal (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, what);
-  return FALSE;
-}
-
-static gboolean
-out_of_memory (GError **error)
-{
-  g_set_error_literal (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "no memory for the model's vocabulary");
-  return FALSE;
-}
-
-static gboolean
-str_is (LlmStr s, const char *text)
-{
-  return s.len == strlen (text) && memcmp (s.bytes, text, s.len) == 0;
-}
-
 /* ---- tokens ---- */
 
 /* "<0x0A>" -> 10, else -1. */
@@ -81,15 +55,15 @@ read_texts (LlmVocab *self, const LlmStr *texts, GError **error)
   for (guint i = 0; i < self->n; i++)
     {
       if (texts[i].len > LLM_TOKEN_MAX_BYTES)
-        return invalid (error, "token %u is %" G_GSIZE_FORMAT " bytes long; at most %d are allowed", i, texts[i].len, LLM_TOKEN_MAX_BYTES);
+        return llm_vocab_invalid (error, "token %u is %" G_GSIZE_FORMAT " bytes long; at most %d are allowed", i, texts[i].len, LLM_TOKEN_MAX_BYTES);
       total += texts[i].len;
     }
   if (total > G_MAXUINT32)
-    return invalid (error, "the tokens together are %" G_GUINT64_FORMAT " bytes long; at most %u are allowed", total, G_MAXUINT32);
+    return llm_vocab_invalid (error, "the tokens together are %" G_GUINT64_FORMAT " bytes long; at most %u are allowed", total, G_MAXUINT32);
   self->arena = g_try_malloc (MAX (total, 1));
   self->offsets = g_try_new (guint32, (gsize) self->n + 1);
   if (self->arena == NULL || self->offsets == NULL)
-    return out_of_memory (error);
+    return llm_vocab_out_of_memory (error);
   for (guint i = 0; i < self->n; i++)
     {
       self->offsets[i] = (guint32) at;
@@ -97,13 +71,6 @@ read_texts (LlmVocab *self, const LlmStr *texts, GError **error)
     }
   self->offsets[self->n] = (guint32) at;
   return TRUE;
-}
-
-/* A user-defined token written like a control token is one: nobody types it into a text by right. */
-static gboolean
-looks_like_control (LlmStr text)
-{
-  return text.len > 4 && memcmp (text.bytes, "<|", 2) == 0 && memcmp (text.bytes + text.len - 2, "|>", 2) == 0;
 }
 
 static gboolean
@@ -115,7 +82,7 @@ read_types (LlmVocab *self, const LlmGguf *gguf, const LlmStr *texts, GError **e
   self->types = g_try_malloc (self->n);
   self->eog = g_try_malloc0 (self->n);
   if (self->types == NULL || self->eog == NULL)
-    return out_of_memory (error);
+    return llm_vocab_out_of_memory (error);
   memset (self->types, LLM_TOKEN_NORMAL, self->n);
   if (!llm_gguf_has (gguf, "tokenizer.ggml.token_type"))
     return TRUE;
@@ -123,13 +90,13 @@ read_types (LlmVocab *self, const LlmGguf *gguf, const LlmStr *texts, GError **e
   if (types == NULL)
     return FALSE;
   if (count != self->n)
-    return invalid (error, "tokenizer.ggml.token_type has %" G_GUINT64_FORMAT " items for %u tokens", count, self->n);
+    return llm_vocab_invalid (error, "tokenizer.ggml.token_type has %" G_GUINT64_FORMAT " items for %u tokens", count, self->n);
   for (guint i = 0; i < self->n; i++)
     {
       if (types[i] < LLM_TOKEN_NORMAL || types[i] > LLM_TOKEN_BYTE)
-        return invalid (error, "tokenizer.ggml.token_type[%u] is %" G_GINT64_FORMAT "; 1 to 6 are known", i, types[i]);
+        return llm_vocab_invalid (error, "tokenizer.ggml.token_type[%u] is %" G_GINT64_FORMAT "; 1 to 6 are known", i, types[i]);
       self->types[i] = (guint8) types[i];
-      if (types[i] == LLM_TOKEN_USER_DEFINED && looks_like_control (texts[i]))
+      if (types[i] == LLM_TOKEN_USER_DEFINED && llm_vocab_looks_like_control (texts[i]))
         self->types[i] = LLM_TOKEN_CONTROL;
     }
   return TRUE;
@@ -144,37 +111,80 @@ read_scores (LlmVocab *self, const LlmGguf *gguf, GError **error)
   if (scores == NULL)
     return FALSE;
   if (count != self->n)
-    return invalid (error, "tokenizer.ggml.scores has %" G_GUINT64_FORMAT " items for %u tokens", count, self->n);
+    return llm_vocab_invalid (error, "tokenizer.ggml.scores has %" G_GUINT64_FORMAT " items for %u tokens", count, self->n);
   self->scores = g_try_new (float, self->n);
   if (self->scores == NULL)
-    return out_of_memory (error);
+    return llm_vocab_out_of_memory (error);
   for (guint i = 0; i < self->n; i++)
     {
       if (isnan (scores[i]))
-        return invalid (error, "tokenizer.ggml.scores[%u] is not a number", i);
+        return llm_vocab_invalid (error, "tokenizer.ggml.scores[%u] is not a number", i);
       self->scores[i] = (float) scores[i];
+      if (self->types[i] == LLM_TOKEN_NORMAL)
+        self->unknown_score = MIN (self->unknown_score, (double) self->scores[i]);
     }
   return TRUE;
+}
+
+static gboolean
+read_charsmap (LlmVocab *self, const LlmGguf *gguf, GError **error)
+{
+  static const char key[] = "tokenizer.ggml.precompiled_charsmap";
+  LlmGgufType type;
+  guint64 count;
+  g_autofree gint64 *items = NULL;
+  g_autofree guint8 *bytes = NULL;
+
+  if (!llm_gguf_has (gguf, key))
+    return TRUE;
+  if (!llm_gguf_array (gguf, key, &type, &count, error))
+    return FALSE;
+  if (count > LLM_CHARSMAP_MAX_BYTES)
+    return llm_vocab_invalid (error, "%s has %" G_GUINT64_FORMAT " bytes; at most %llu are allowed", key, count, LLM_CHARSMAP_MAX_BYTES);
+  items = llm_gguf_array_i64 (gguf, key, &count, error);
+  if (items == NULL)
+    return FALSE;
+  bytes = g_try_malloc (MAX (count, 1));
+  if (bytes == NULL)
+    return llm_vocab_out_of_memory (error);
+  for (guint64 i = 0; i < count; i++)
+    bytes[i] = (guint8) items[i]; /* i8 or u8 */
+  return llm_charsmap_init (&self->charsmap, bytes, count, error);
+}
+
+/* Whether words are taken apart by looking for token @id in them. */
+static gboolean
+is_walked (const LlmVocab *self, gint32 id)
+{
+  guint8 type = self->types[id];
+
+  if (self->kind == LLM_VOCAB_UGM)
+    return type == LLM_TOKEN_NORMAL || type == LLM_TOKEN_USER_DEFINED || type == LLM_TOKEN_UNUSED;
+  return self->kind == LLM_VOCAB_WPM && type == LLM_TOKEN_NORMAL;
 }
 
 static gboolean
 build_index (LlmVocab *self, GError **error)
 {
   if (!llm_piece_index_init (&self->index, self->arena, self->offsets, self->n))
-    return out_of_memory (error);
-  llm_special_set_init (&self->control, self->arena, self->offsets);
-  llm_special_set_init (&self->user, self->arena, self->offsets);
+    return llm_vocab_out_of_memory (error);
+  llm_prefix_set_init (&self->control, self->arena, self->offsets);
+  llm_prefix_set_init (&self->user, self->arena, self->offsets);
+  llm_prefix_set_init (&self->pieces, self->arena, self->offsets);
   for (gint32 i = 0; i < (gint32) self->n; i++)
     {
       if (self->types[i] == LLM_TOKEN_CONTROL || self->types[i] == LLM_TOKEN_UNKNOWN)
-        llm_special_set_add (&self->control, i);
+        llm_prefix_set_add (&self->control, i);
       else if (self->types[i] == LLM_TOKEN_USER_DEFINED)
-        llm_special_set_add (&self->user, i);
+        llm_prefix_set_add (&self->user, i);
       else if (self->types[i] == LLM_TOKEN_NORMAL)
         llm_piece_index_add (&self->index, i);
+      if (is_walked (self, i))
+        llm_prefix_set_add (&self->pieces, i);
     }
-  llm_special_set_sort (&self->control);
-  llm_special_set_sort (&self->user);
+  llm_prefix_set_sort (&self->control);
+  llm_prefix_set_sort (&self->user);
+  llm_prefix_set_sort (&self->pieces);
   for (int b = 0; b < 256; b++)
     {
       char byte = (char) b;
@@ -185,96 +195,7 @@ build_index (LlmVocab *self, GError **error)
   return TRUE;
 }
 
-/* ---- special ids ---- */
-
-static gboolean
-read_id (const LlmVocab *self, const LlmGguf *gguf, const char *key, gint32 otherwise, gint32 *id, GError **error)
-{
-  g_autoptr (GError) local_error = NULL;
-  guint64 value;
-
-  *id = otherwise < (gint32) self->n ? otherwise : LLM_TOKEN_NONE;
-  if (!llm_gguf_u64 (gguf, key, &value, &local_error))
-    {
-      if (local_error != NULL)
-        g_propagate_error (error, g_steal_pointer (&local_error));
-      return *error == NULL;
-    }
-  if (value == G_MAXUINT32) /* "none", as some converters write it */
-    value = G_MAXUINT64;
-  if (value == G_MAXUINT64)
-    *id = LLM_TOKEN_NONE;
-  else if (value >= self->n)
-    return invalid (error, "%s is %" G_GUINT64_FORMAT "; the tokens are 0 to %u", key, value, self->n - 1);
-  else
-    *id = (gint32) value;
-  return TRUE;
-}
-
-static gboolean
-read_flag (const LlmGguf *gguf, const char *key, gboolean *flag, GError **error)
-{
-  g_autoptr (GError) local_error = NULL;
-
-  llm_gguf_bool (gguf, key, flag, &local_error);
-  if (local_error != NULL)
-    g_propagate_error (error, g_steal_pointer (&local_error));
-  return *error == NULL;
-}
-
-/* Texts with which the families end a turn or a text. */
-static const char *const end_texts[] = {
-  "<|eot_id|>", "<|im_end|>", "<|end|>", "<|end_of_text|>", "<|endoftext|>", "<|eom_id|>", "<end_of_turn>", "<EOT>", "<|eot|>",
-};
-
-static gboolean
-read_special_ids (LlmVocab *self, const LlmGguf *gguf, GError **error)
-{
-  gint32 eot;
-
-  if (!read_id (self, gguf, "tokenizer.ggml.bos_token_id", self->bos, &self->bos, error)
-      || !read_id (self, gguf, "tokenizer.ggml.eos_token_id", self->eos, &self->eos, error)
-      || !read_id (self, gguf, "tokenizer.ggml.unknown_token_id", self->unk, &self->unk, error)
-      || !read_id (self, gguf, "tokenizer.ggml.eot_token_id", LLM_TOKEN_NONE, &eot, error)
-      || !read_flag (gguf, "tokenizer.ggml.add_bos_token", &self->add_bos, error)
-      || !read_flag (gguf, "tokenizer.ggml.add_eos_token", &self->add_eos, error)
-      || !read_flag (gguf, "tokenizer.ggml.add_space_prefix", &self->add_space_prefix, error))
-    return FALSE;
-  if (self->eos >= 0)
-    self->eog[self->eos] = 1;
-  if (eot >= 0)
-    self->eog[eot] = 1;
-  for (gsize i = 0; i < G_N_ELEMENTS (end_texts); i++)
-    {
-      gint32 id = llm_vocab_find_special (self, end_texts[i]);
-
-      if (id >= 0)
-        self->eog[id] = 1;
-    }
-  return TRUE;
-}
-
-/* Phi 3's own tokenizer lets its special tokens take the white space that follows them. */
-static gboolean
-read_strip_right (LlmVocab *self, const LlmGguf *gguf, GError **error)
-{
-  LlmStr architecture = { "", 0 };
-
-  llm_gguf_str (gguf, "general.architecture", &architecture, NULL);
-  if (!str_is (architecture, "phi3"))
-    return TRUE;
-  self->strip_right = g_try_malloc0 (self->n);
-  if (self->strip_right == NULL)
-    return out_of_memory (error);
-  for (gint32 i = 0; i < (gint32) self->n; i++)
-    {
-      LlmStr text = llm_vocab_bytes (self, i);
-
-      self->strip_right[i] = str_is (text, "</s>")
-                             || (llm_vocab_is_special (self, i) && looks_like_control (text) && !str_is (text, "<|endoftext|>"));
-    }
-  return TRUE;
-}
+/* ---- all of it ---- */
 
 static gboolean
 load (LlmVocab *self, const LlmGguf *gguf, GError **error)
@@ -288,12 +209,12 @@ load (LlmVocab *self, const LlmGguf *gguf, GError **error)
   if (texts == NULL)
     return FALSE;
   if (count == 0 || count > LLM_MODEL_MAX_VOCAB)
-    return invalid (error, "tokenizer.ggml.tokens has %" G_GUINT64_FORMAT " items; 1 to %d are allowed", count, LLM_MODEL_MAX_VOCAB);
+    return llm_vocab_invalid (error, "tokenizer.ggml.tokens has %" G_GUINT64_FORMAT " items; 1 to %d are allowed", count, LLM_MODEL_MAX_VOCAB);
   self->n = (guint) count;
   return read_types (self, gguf, texts, error) && read_texts (self, texts, error)
-         && (self->kind == LLM_VOCAB_BPE || read_scores (self, gguf, error)) && build_index (self, error)
-         && (self->kind == LLM_VOCAB_SPM || llm_bpe_load_merges (self, gguf, error)) && read_special_ids (self, gguf, error)
-         && read_strip_right (self, gguf, error);
+         && ((self->kind != LLM_VOCAB_SPM && self->kind != LLM_VOCAB_UGM) || read_scores (self, gguf, error)) && build_index (self, error)
+         && (self->kind != LLM_VOCAB_BPE || llm_bpe_load_merges (self, gguf, error))
+         && (self->kind != LLM_VOCAB_UGM || read_charsmap (self, gguf, error)) && llm_vocab_read_special (self, gguf, error);
 }
 
 LlmVocab *

@@ -22,15 +22,17 @@ llm_vocab_unref (LlmVocab *self)
   if (!g_atomic_ref_count_dec (&self->refs))
     return;
   llm_piece_index_clear (&self->index);
-  llm_special_set_clear (&self->control);
-  llm_special_set_clear (&self->user);
+  llm_prefix_set_clear (&self->control);
+  llm_prefix_set_clear (&self->user);
+  llm_prefix_set_clear (&self->pieces);
+  llm_charsmap_clear (&self->charsmap);
   g_free (self->arena);
   g_free (self->offsets);
   g_free (self->types);
   g_free (self->eog);
   g_free (self->scores);
   g_free (self->merges);
-  g_free (self->strip_right);
+  g_free (self->strip);
   g_free (self);
 }
 
@@ -89,7 +91,7 @@ llm_vocab_find_special (const LlmVocab *self, const char *text)
   gsize len = strlen (text);
   gint32 id;
 
-  if (len > 0 && (llm_special_set_match (&self->control, text, len, &id) == len || llm_special_set_match (&self->user, text, len, &id) == len))
+  if (len > 0 && (llm_prefix_set_match (&self->control, text, len, &id) == len || llm_prefix_set_match (&self->user, text, len, &id) == len))
     return id;
   return LLM_TOKEN_NONE;
 }
@@ -109,18 +111,33 @@ typedef struct {
   const LlmVocab *vocab;
   GArray *ids;
   gboolean after_special; /* SPM puts its space prefix only there */
+  GError **error;
 } Run;
 
-static void
+static gboolean
 add_text (Run *run, const char *text, gsize len)
 {
+  gboolean prefix = run->vocab->add_space_prefix && run->after_special;
+
   if (len == 0)
-    return;
-  if (run->vocab->kind == LLM_VOCAB_BPE)
-    llm_bpe_tokenize (run->vocab, text, len, run->ids);
-  else
-    llm_spm_tokenize (run->vocab, text, len, run->vocab->add_space_prefix && run->after_special, run->ids);
+    return TRUE;
   run->after_special = FALSE;
+  switch (run->vocab->kind)
+    {
+    case LLM_VOCAB_SPM:
+      llm_spm_tokenize (run->vocab, text, len, prefix, run->ids);
+      return TRUE;
+    case LLM_VOCAB_BPE:
+      llm_bpe_tokenize (run->vocab, text, len, run->ids);
+      return TRUE;
+    case LLM_VOCAB_WPM:
+      llm_wpm_tokenize (run->vocab, text, len, run->ids);
+      return TRUE;
+    case LLM_VOCAB_UGM:
+      return llm_ugm_tokenize (run->vocab, text, len, run->ids, run->error);
+    default:
+      g_assert_not_reached ();
+    }
 }
 
 static void
@@ -130,32 +147,47 @@ add_token (Run *run, gint32 id)
   run->after_special = TRUE;
 }
 
+/* The length of the special token at @text, 0 for none. */
+static gsize
+special_at (const LlmVocab *vocab, const char *text, gsize len, gboolean parse_special, gint32 *id)
+{
+  gint32 control_id;
+  gsize user = llm_prefix_set_match (&vocab->user, text, len, id);
+  gsize control = parse_special ? llm_prefix_set_match (&vocab->control, text, len, &control_id) : 0;
+
+  if (control > 0 && control >= user)
+    *id = control_id;
+  return MAX (user, control);
+}
+
 /* Special tokens leftmost, then longest; what lies between them is text. */
-static void
+static gboolean
 add_mixed (Run *run, const char *text, gsize len, gboolean parse_special)
 {
   gsize begin = 0, at = 0;
 
   while (at < len)
     {
-      gint32 user_id, control_id;
-      gsize user = llm_special_set_match (&run->vocab->user, text + at, len - at, &user_id);
-      gsize control = parse_special ? llm_special_set_match (&run->vocab->control, text + at, len - at, &control_id) : 0;
+      gint32 id;
+      gsize n = special_at (run->vocab, text + at, len - at, parse_special, &id), end = at;
+      guint8 strip = n > 0 && run->vocab->strip != NULL ? run->vocab->strip[id] : 0;
 
-      if (user == 0 && control == 0)
+      if (n == 0)
         {
           at++;
           continue;
         }
-      add_text (run, text + begin, at - begin);
-      add_token (run, control >= user ? control_id : user_id);
-      at += MAX (control, user);
-      while (run->vocab->strip_right != NULL && at < len && g_ascii_isspace (text[at])
-             && run->vocab->strip_right[g_array_index (run->ids, gint32, run->ids->len - 1)])
+      while ((strip & LLM_STRIP_LEFT) != 0 && end > begin && g_ascii_isspace (text[end - 1]))
+        end--;
+      if (!add_text (run, text + begin, end - begin))
+        return FALSE;
+      add_token (run, id);
+      at += n;
+      while ((strip & LLM_STRIP_RIGHT) != 0 && at < len && g_ascii_isspace (text[at]))
         at++;
       begin = at;
     }
-  add_text (run, text + begin, len - begin);
+  return add_text (run, text + begin, len - begin);
 }
 
 static gboolean
@@ -175,29 +207,40 @@ check_text (const char *text, gsize len, GError **error)
   return bad < 0;
 }
 
+static gboolean
+check_part (const LlmVocab *self, const LlmTextPart *part, GError **error)
+{
+  if (part->token == LLM_TOKEN_NONE)
+    return check_text (part->text, part->len, error);
+  if (!is_known (self, part->token))
+    g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "token id %d is not one of 0 to %u", part->token, self->n - 1);
+  return is_known (self, part->token);
+}
+
 gboolean
 llm_tokenize_parts (const LlmVocab *self, const LlmTextPart *parts, guint n_parts, LlmTokenizeFlags flags, GArray *ids, GError **error)
 {
-  Run run = { self, ids, TRUE };
+  Run run = { self, ids, TRUE, error };
+  gboolean add = (flags & LLM_TOKENIZE_ADD_SPECIAL) != 0;
+  guint before = ids->len;
 
   for (guint i = 0; i < n_parts; i++)
-    {
-      if (parts[i].token == LLM_TOKEN_NONE ? !check_text (parts[i].text, parts[i].len, error) : !is_known (self, parts[i].token))
-        {
-          if (parts[i].token != LLM_TOKEN_NONE)
-            g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "token id %d is not one of 0 to %u", parts[i].token, self->n - 1);
-          return FALSE;
-        }
-    }
-  if ((flags & LLM_TOKENIZE_ADD_SPECIAL) != 0 && self->add_bos && self->bos >= 0)
+    if (!check_part (self, &parts[i], error))
+      return FALSE;
+  if (add && self->add_bos && self->bos >= 0)
     add_token (&run, self->bos);
   for (guint i = 0; i < n_parts; i++)
     if (parts[i].token != LLM_TOKEN_NONE)
       add_token (&run, parts[i].token);
-    else
-      add_mixed (&run, parts[i].text, parts[i].len, (flags & LLM_TOKENIZE_PARSE_SPECIAL) != 0);
-  if ((flags & LLM_TOKENIZE_ADD_SPECIAL) != 0 && self->add_eos && self->eos >= 0)
+    else if (!add_mixed (&run, parts[i].text, parts[i].len, (flags & LLM_TOKENIZE_PARSE_SPECIAL) != 0))
+      {
+        g_array_set_size (ids, before);
+        return FALSE;
+      }
+  if (add && self->add_eos && self->eos >= 0)
     add_token (&run, self->eos);
+  if (add && self->kind == LLM_VOCAB_WPM && self->add_sep && self->sep >= 0)
+    add_token (&run, self->sep);
   return TRUE;
 }
 

@@ -46,7 +46,7 @@ from_hex (const char *hex)
 }
 
 static gboolean
-check_case (LlmVocab *vocab, JsonObject *test)
+check_case (LlmVocab *vocab, gboolean bert, JsonObject *test)
 {
   JsonNode *text_node = json_object_get_member (test, "text");
   const char *text = json_node_get_string (text_node);
@@ -75,6 +75,12 @@ check_case (LlmVocab *vocab, JsonObject *test)
 
       llm_detokenize (vocab, (const gint32 *) (gpointer) want->data, want->len, LLM_DETOK_SHOW_SPECIAL, shown, &error);
       g_assert_no_error (error);
+      /* llama.cpp keeps the space before the first word of a WordPiece text */
+      if (bert && size > 0 && data[0] == ' ')
+        {
+          data++;
+          size--;
+        }
       if (shown->len != size || memcmp (shown->str, data, size) != 0)
         {
           g_test_message ("case %s: detokenized to other bytes (%" G_GSIZE_FORMAT ", want %" G_GSIZE_FORMAT ")",
@@ -83,6 +89,14 @@ check_case (LlmVocab *vocab, JsonObject *test)
         }
     }
   return ok;
+}
+
+static gboolean
+is_bert (const LlmGguf *gguf)
+{
+  LlmStr model = { "", 0 };
+
+  return llm_gguf_str (gguf, "tokenizer.ggml.model", &model, NULL) && model.len == 4 && memcmp (model.bytes, "bert", 4) == 0;
 }
 
 static guint
@@ -136,7 +150,7 @@ test_file (gconstpointer data)
   g_assert_cmpint (llm_vocab_add_bos (vocab), ==, json_object_get_boolean_member (root, "add_bos"));
   g_assert_cmpint (llm_vocab_add_eos (vocab), ==, json_object_get_boolean_member (root, "add_eos"));
   for (guint i = 0; i < json_array_get_length (cases); i++)
-    bad += !check_case (vocab, json_array_get_object_element (cases, i));
+    bad += !check_case (vocab, is_bert (gguf), json_array_get_object_element (cases, i));
   bad += check_pieces (vocab, root);
   g_assert_cmpuint (bad, ==, 0);
 }
