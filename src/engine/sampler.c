@@ -270,31 +270,65 @@ cut (const LlmSampler *self, guint n)
   return keep;
 }
 
-gint32
-llm_sampler_sample (LlmSampler *self, const float *logits)
+/* What is left to draw from, best first, in self->candidates. */
+static guint
+remaining (LlmSampler *self, const float *logits)
 {
-  const LlmSamplingParams *p = &self->params;
-  const Candidate *c = self->candidates;
-  double total = 0, at;
   guint n;
 
   logits = adjust (self, logits);
-  if (p->temperature <= 0)
-    return arg_max (logits, self->n_vocab);
-  n = collect (self, logits, p->top_k);
-  if (!isfinite (c[0].logit))
-    return c[0].token;
-  n = cut (self, n);
+  if (self->params.temperature <= 0)
+    {
+      gint32 best = arg_max (logits, self->n_vocab);
+
+      self->candidates[0] = (Candidate) { best, logits[best] };
+      return 1;
+    }
+  n = collect (self, logits, self->params.top_k);
+  return isfinite (self->candidates[0].logit) ? cut (self, n) : 1;
+}
+
+/* exp ((logit - best) / temperature), of candidate @i */
+static double
+weight (const LlmSampler *self, guint i)
+{
+  const Candidate *c = self->candidates;
+
+  return i == 0 ? 1 : exp (((double) c[i].logit - (double) c[0].logit) / self->params.temperature);
+}
+
+gint32
+llm_sampler_sample (LlmSampler *self, const float *logits)
+{
+  guint n = remaining (self, logits);
+  double total = 0, at;
+
   for (guint i = 0; i < n; i++)
-    total += exp (((double) c[i].logit - (double) c[0].logit) / p->temperature);
+    total += weight (self, i);
   at = next_unit (self) * total;
   for (guint i = 0; i < n; i++)
     {
-      at -= exp (((double) c[i].logit - (double) c[0].logit) / p->temperature);
+      at -= weight (self, i);
       if (at < 0)
-        return c[i].token;
+        return self->candidates[i].token;
     }
-  return c[n - 1].token;
+  return self->candidates[n - 1].token;
+}
+
+guint
+llm_sampler_distribution (LlmSampler *self, const float *logits, gint32 *token, double *probability)
+{
+  guint n = remaining (self, logits);
+  double total = 0;
+
+  for (guint i = 0; i < n; i++)
+    total += weight (self, i);
+  for (guint i = 0; i < n; i++)
+    {
+      token[i] = self->candidates[i].token;
+      probability[i] = weight (self, i) / total;
+    }
+  return n;
 }
 
 float

@@ -43,6 +43,8 @@ void llm_sampler_free (LlmSampler *self);
 void llm_sampler_accept (LlmSampler *self, gint32 token);
 /* @logits [n_vocab], unchanged.  Never allocates. NaN logits count as -inf. Ties go to the lower id. */
 gint32 llm_sampler_sample (LlmSampler *self, const float *logits);
+/* What llm_sampler_sample() would draw from: tokens and their probabilities, best first; returns how many. @token, @probability: [n_vocab]. */
+guint llm_sampler_distribution (LlmSampler *self, const float *logits, gint32 *token, double *probability);
 /* log-softmax of @logits: that of @token, and the @n best (best first). */
 float llm_logprobs (const float *logits, guint n_vocab, gint32 token, guint n, gint32 *top_token, float *top_logprob);
 
