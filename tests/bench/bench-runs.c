@@ -29,6 +29,7 @@ struct _LlmBenchRunner {
   guint64 first_id;
   guint n_done;
   LlmResult results[LLM_BATCH_MAX_SLOTS];
+  gint64 done_us[LLM_BATCH_MAX_SLOTS];
   GError *error;
   double least_logprob;
 };
@@ -58,6 +59,7 @@ on_done (guint64 id, const LlmResult *result, const GError *error, gpointer user
 
   g_mutex_lock (&self->lock);
   self->results[id - self->first_id] = *result;
+  self->done_us[id - self->first_id] = g_get_monotonic_time ();
   if (error != NULL && self->error == NULL)
     self->error = g_error_copy (error);
   self->n_done++;
@@ -81,6 +83,11 @@ kv_bytes (int fd, const LlmBenchSettings *settings, GError **error)
 
   if (c == NULL)
     return 0;
+  if (!c->causal)
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "a model of the architecture %s is an encoder: it generates nothing to measure", c->arch_name);
+      return 0;
+    }
   return pages * LLM_KV_PAGE_TOKENS * c->n_layers * c->n_kv_heads * (c->head_dim_k + c->head_dim_v) * (settings->kv_type == LLM_DTYPE_F16 ? 2 : 4);
 }
 
@@ -245,26 +252,31 @@ make_job (LlmBenchRunner *self, const LlmBenchCase *c, guint stream, guint run)
   return job;
 }
 
+/* Small models are faster than requests come in, so that streams may begin and end one after the other: what counts is
+ * from the first that begins to the last that ends. */
 static void
-sum_up (const LlmResult *results, guint n, LlmBenchTimes *times)
+sum_up (const LlmBenchRunner *self, guint n, LlmBenchTimes *times)
 {
-  gint64 start = G_MAXINT64, first = 0, decode = 0;
+  gint64 start = G_MAXINT64, first_token = G_MAXINT64, last_first_token = 0, end = 0, wait = 0;
 
   *times = (LlmBenchTimes) { 0 };
   for (guint i = 0; i < n; i++)
     {
-      const LlmResult *r = &results[i];
+      const LlmResult *r = &self->results[i];
+      gint64 first = self->done_us[i] - r->decode_us;
 
       times->prompt_tokens += r->prompt_tokens;
       times->cached_tokens += r->cached_tokens;
       times->output_tokens += r->output_tokens;
-      start = MIN (start, r->queue_us);
-      first = MAX (first, r->queue_us + r->prefill_us);
-      decode = MAX (decode, r->decode_us);
+      start = MIN (start, first - r->prefill_us);
+      first_token = MIN (first_token, first);
+      last_first_token = MAX (last_first_token, first);
+      end = MAX (end, self->done_us[i]);
+      wait = MAX (wait, r->queue_us + r->prefill_us);
     }
-  times->prefill_s = (double) MAX (first - start, 1) / 1e6;
-  times->first_token_s = (double) first / 1e6;
-  times->decode_s = (double) MAX (decode, 1) / 1e6;
+  times->prefill_s = (double) MAX (last_first_token - start, 1) / 1e6;
+  times->first_token_s = (double) wait / 1e6;
+  times->decode_s = (double) MAX (end - first_token, 1) / 1e6;
 }
 
 gboolean
@@ -289,6 +301,6 @@ llm_bench_runner_run (LlmBenchRunner *self, const LlmBenchCase *c, guint run, Ll
       g_propagate_error (error, g_steal_pointer (&self->error));
       return FALSE;
     }
-  sum_up (self->results, c->n_streams, times);
+  sum_up (self, c->n_streams, times);
   return TRUE;
 }

@@ -76,6 +76,10 @@ parse_options (Options *o, int *argc, char ***argv, GError **error)
                                     "  local-llm-bench --streams 1,8 --depth 0,2048 --threads 2 --isa avx2 --json figures.json /tmp/1b.gguf");
   if (!g_option_context_parse (context, argc, argv, error))
     return FALSE;
+  if (o->streams == NULL)
+    o->streams = g_strdup ("1,8,32");
+  if (o->depth == NULL)
+    o->depth = g_strdup ("0");
   if (*argc == 2 && o->model == NULL)
     o->model = g_strdup ((*argv)[1]);
   else if (*argc != 1 || o->model == NULL)
@@ -257,6 +261,7 @@ bench (Options *o, GError **error)
   g_autoptr (LlmBenchMachine) machine = NULL;
   g_autoptr (LlmBenchRunner) runner = NULL;
   LlmBenchSettings settings = { .n_threads = (guint) o->n_threads, .kv_type = g_strcmp0 (o->kv, "f32") == 0 ? LLM_DTYPE_F32 : LLM_DTYPE_F16 };
+  guint64 loaded_rss;
   LlmBenchReport report = { .path = o->model, .results = results };
 
   g_array_set_clear_func (results, (GDestroyNotify) result_clear);
@@ -272,17 +277,18 @@ bench (Options *o, GError **error)
   settings.isa = o->isa;
   settings.context_window = largest (depths) + (guint) MAX (o->prompt, o->decode + 16) + 16;
   settings.kv_tokens = (guint64) largest (streams) * (largest (depths) + (guint) o->decode + 64) + (guint) o->prompt;
-  machine = llm_bench_machine_new ((guint) o->n_threads, o->isa, (guint) MIN (o->n_repeat, 10));
-  reset_peak_rss ();
   runner = llm_bench_runner_new (o->model, &settings, error);
   if (runner == NULL || !check_window (llm_bench_runner_model (runner), settings.context_window, error))
     return FALSE;
+  loaded_rss = peak_rss ();
+  machine = llm_bench_machine_new ((guint) o->n_threads, o->isa, (guint) MIN (o->n_repeat, 10));
+  reset_peak_rss ();
   report.machine = machine;
   report.model = llm_bench_runner_model (runner);
   report.load_s = llm_bench_runner_load_s (runner);
   if (!run_all (runner, o, streams, depths, results, error))
     return FALSE;
-  report.peak_rss = peak_rss ();
+  report.peak_rss = MAX (loaded_rss, peak_rss ());
   llm_bench_machine_measure (machine, (guint) MIN (o->n_repeat, 10)); /* another program may have run the first time */
   return write_report (&report, o, error);
 }
@@ -290,7 +296,7 @@ bench (Options *o, GError **error)
 int
 main (int argc, char **argv)
 {
-  g_auto (Options) o = { .n_repeat = 5, .prompt = 512, .decode = 128, .streams = g_strdup ("1,8,32"), .depth = g_strdup ("0") };
+  g_auto (Options) o = { .n_repeat = 5, .prompt = 512, .decode = 128 };
   g_autoptr (GError) error = NULL;
 
   if (parse_options (&o, &argc, &argv, &error) && bench (&o, &error))

@@ -30,7 +30,7 @@ open_file (const char *path, int *fd)
   return gguf;
 }
 
-/* Standard deviation 1 / sqrt (row), mean 0. */
+/* Standard deviation 1 / sqrt (row), mean 0; groups of 32 may have means of their own. */
 static void
 check_weights (int fd, const LlmGgufTensor *t)
 {
@@ -48,7 +48,7 @@ check_weights (int fd, const LlmGgufTensor *t)
       squares += (double) w[i] * w[i];
     }
   deviation = sqrt (squares / (double) n) * sqrt ((double) t->dims[0]);
-  if (!(deviation > 0.7 && deviation < 1.4) || fabs (sum / sqrt (squares * (double) n)) > MAX (0.05, 4 / sqrt ((double) n)))
+  if (!(deviation > 0.7 && deviation < 1.4) || fabs (sum / sqrt (squares * (double) n)) > MAX (0.05, 4 / sqrt ((double) n / MIN (t->dtype->block_elems, 32))))
     g_error ("%s (%s): deviation %g instead of 1, mean %g instead of 0", t->name, t->dtype->name, deviation, sum / (double) n);
 }
 
@@ -97,9 +97,9 @@ test_run (gconstpointer file)
   g_assert_cmpuint (times.output_tokens, ==, 16);
   g_assert_cmpuint (times.prompt_tokens, ==, 80);
   least = llm_bench_runner_least_logprob (runner);
-  g_assert_true (isfinite (least));
-  g_assert_cmpfloat (least, <, -0.01); /* not all weight on one token */
-  g_assert_cmpfloat (least, >, -6);    /* nor the same on all of them: greedy takes the best of 1024 */
+  /* neither all weight on one token nor the same on all of them: greedy takes the best of 1024 */
+  if (!(least < -0.01 && least > -6))
+    g_error ("%s: the least log-probability of a token is %g; -6 to -0.01 would be right", (const char *) file, least);
 }
 
 int

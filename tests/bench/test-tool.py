@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """tools/generate-model at its command line, and local-llm-bench's JSON, read by others."""
+import importlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+
+generate_all = importlib.import_module('generate-all')
 TOOL, BENCH, MODEL = (os.environ[k] for k in ('LLM_GENERATE_MODEL', 'LLM_BENCH', 'LLM_BENCH_MODEL'))
 
 
@@ -20,13 +25,14 @@ def run(*command, fails=None):
     return done.stdout
 
 
-def generate(path, *options, **kw):
-    run(sys.executable, TOOL, path, *options, **kw)
-    return open(path, 'rb').read() if os.path.exists(path) else None
-
-
 def test_generator(folder):
     out = os.path.join(folder, 'm.gguf')
+    tool = generate_all.load(TOOL)
+
+    def generate(path, *options):
+        tool.generate([path, '--quiet', *options])
+        return open(path, 'rb').read()
+
     first = generate(out, '--type', 'q4_k_m', '--vocab-size', '1100')
     assert first == generate(out, '--type', 'q4_k_m', '--vocab-size', '1100')
     assert first != generate(out, '--type', 'q4_k_m', '--vocab-size', '1100', '--seed', '2')
@@ -35,13 +41,20 @@ def test_generator(folder):
     empty, short = os.path.join(folder, 'empty'), os.path.join(folder, 'short')
     open(empty, 'w').close()
     open(short, 'wb').write(first[:3000])
-    for options, fails in (
-            (('--type', 'q9'), (2, 'Q4_K_M')), (('--vocab-size', '10'), (1, 'has 1024 tokens')), (('--kv-heads', '3'), (1, 'does not divide')),
-            (('--head-dim', '33'), (1, 'even')), (('--family', 'bert', '--width', '100', '--head-dim', '32'), (1, '--width = --heads')),
-            (('--family', 'mixtral', '--experts-used', '9'), (1, '1 to 8')), (('--layers', '0'), (1, 'at least 1')), (('--seed', '-1'), (1, 'negative')),
-            (('--vocab-from', empty), (1, 'empty')), (('--vocab-from', short), (1, 'ends within')), (('--vocab-from', TOOL), (1, 'no GGUF')),
-            (('--vocab-from', '/nonexistent'), (1, 'No such file'))):
-        assert generate(out, *options, fails=fails) is None, options
+    for options, message in (
+            (('--vocab-size', '10'), 'has 1024 tokens'), (('--kv-heads', '3'), 'does not divide'), (('--head-dim', '33'), 'even'),
+            (('--family', 'bert', '--width', '100', '--head-dim', '32'), '--width = --heads'), (('--family', 'mixtral', '--experts-used', '9'), '1 to 8'),
+            (('--layers', '0'), 'at least 1'), (('--seed', '-1'), 'negative'), (('--vocab-from', empty), 'empty'), (('--vocab-from', short), 'ends within'),
+            (('--vocab-from', TOOL), 'no GGUF')):
+        try:
+            generate(out, *options)
+        except tool.gguf.FormatError as e:
+            assert message in str(e), (options, e)
+        else:
+            raise AssertionError(options)
+    run(sys.executable, TOOL, out, '--type', 'q9', fails=(2, 'Q4_K_M'))
+    run(sys.executable, TOOL, out, '--vocab-from', '/nonexistent', fails=(1, 'No such file'))
+    assert 'Q8_0' in run(sys.executable, TOOL, '--help')
     assert sorted(os.listdir(folder)) == ['empty', 'short']
 
 
@@ -67,8 +80,8 @@ def test_bench(folder):
         assert (r['first-token-ms'] is None) == r['test'].startswith('tg')
         matmul = [o for o in r['ops'] if o['op'] == 'matmul' and o['weights'] == 'Q8_0']
         assert len(matmul) == 1 and set(matmul[0]) == {'op', 'weights', 'calls', 'us-per-call'} | TRAFFIC
-        passes = matmul[0]['calls'] / 36  # streams may join one after the other
-        assert passes in ((1, 2, 3, 4) if r['test'].startswith('pp') else range(12, 19)), r
+        passes = matmul[0]['calls'] / 36  # this model is so fast that streams may run one after the other
+        assert passes in (range(1, 5) if r['test'].startswith('pp') else range(12, 15 * r['streams'] + 4)), r
         assert r['test'] in text
     assert json.loads(run(BENCH, '--prompt', '0', '--decode', '2', '-r', '1', '-s', '1', '--no-ops', '--json', '-', MODEL))['results'][0]['ops'] == []
 

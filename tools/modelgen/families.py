@@ -57,6 +57,9 @@ FAMILIES = {
     'qwen2': ('qwen2', dict(rope_base=1e6, eps=1e-6)),
     'qwen3': ('qwen3', dict(rope_base=1e6, eps=1e-6)),
     'qwen3moe': ('qwen3moe', dict(rope_base=1e6, eps=1e-6, experts=16, experts_used=4)),
+    'smollm3': ('smollm3', dict(rope_base=5e6, eps=1e-6, tied=True)),
+    'granite': ('granite', dict(tied=True)),
+    'gemma': ('gemma', dict(eps=1e-6, tied=True)),
     'gemma2': ('gemma2', dict(eps=1e-6, tied=True, window=4096)),
     'gemma3': ('gemma3', dict(rope_base=1e6, eps=1e-6, tied=True, window=1024)),
     'phi3': ('phi3', dict(tied=False)),
@@ -100,7 +103,7 @@ def metadata(family, s):
     if encoder:
         return keys | {'attention.causal': False, 'pooling_type': s.pooling}
     keys |= {'attention.head_count_kv': s.kv_heads, 'rope.dimension_count': s.head_dim}
-    if s.head_dim * s.heads != s.width or family in ('qwen3', 'qwen3moe', 'gemma2', 'gemma3', 'gpt-oss'):
+    if s.head_dim * s.heads != s.width or family in ('qwen3', 'qwen3moe', 'gemma', 'gemma2', 'gemma3', 'gpt-oss'):
         keys |= {'attention.key_length': s.head_dim, 'attention.value_length': s.head_dim}
     if s.experts:
         keys |= {'expert_count': s.experts, 'expert_used_count': s.experts_used, 'expert_feed_forward_length': s.expert_ff}
@@ -108,6 +111,8 @@ def metadata(family, s):
         keys['attention.sliding_window'] = s.window
     if family == 'gemma2':
         keys |= {'attn_logit_softcapping': 50.0, 'final_logit_softcapping': 30.0}
+    if family == 'granite':
+        keys |= {'embedding_scale': 12.0, 'residual_scale': 0.22, 'attention.scale': 1 / s.head_dim, 'logit_scale': 8.0}
     if family == 'phi3':
         keys['rope.scaling.original_context_length'] = s.context
     return keys
