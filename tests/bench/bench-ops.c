@@ -3,11 +3,24 @@
 
 #include <string.h>
 
-/* The profile belongs to the engine thread, which sleeps between two runs. */
-static LlmOpProfile *
-snapshot (const LlmExecutable *executable, guint *n)
+/* The profile when counting begins. */
+typedef struct {
+  const LlmExecutable *executable;
+  LlmOpProfile *profile; /* (owned) by plan op index */
+  gint64 at_us;
+} Start;
+
+/* On the engine thread, or while it sleeps between two runs. */
+static void
+take_start (gpointer user_data)
 {
-  return g_memdup2 (llm_executable_profile (executable, n), sizeof (LlmOpProfile) * llm_plan_n_ops (executable->plan));
+  Start *start = user_data;
+  guint n;
+  const LlmOpProfile *profile = llm_executable_profile (start->executable, &n);
+
+  g_free (start->profile);
+  start->profile = g_memdup2 (profile, sizeof *profile * n);
+  start->at_us = g_get_monotonic_time ();
 }
 
 static LlmBenchOp *
@@ -26,56 +39,42 @@ find (GArray *ops, const char *op, const char *dtype)
   return &g_array_index (ops, LlmBenchOp, ops->len - 1);
 }
 
-/* @sign -1 takes away. */
 static void
-add (GArray *ops, const LlmPlan *plan, const LlmOpProfile *before, const LlmOpProfile *after, gint64 sign)
+add_all (GArray *ops, const Start *start)
 {
-  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+  const LlmPlan *plan = start->executable->plan;
+  guint n;
+  const LlmOpProfile *now = llm_executable_profile (start->executable, &n);
+
+  for (guint i = 0; i < n; i++)
     {
       const LlmOp *op = llm_plan_op (plan, i);
+      const LlmOpProfile *before = &start->profile[i];
       LlmBenchOp *o;
 
-      if (after[i].calls == before[i].calls)
+      if (now[i].calls == before->calls || now[i].ns == before->ns)
         continue;
       o = find (ops, llm_op_name (op->kind), op->w != LLM_NONE ? llm_plan_weight_at (plan, op->w)->dtype->name : "");
-      o->calls += (guint64) sign * (after[i].calls - before[i].calls);
-      o->ns += (guint64) sign * (after[i].ns - before[i].ns);
-      o->bytes += (guint64) sign * (after[i].bytes - before[i].bytes);
-      o->flops += (guint64) sign * (after[i].flops - before[i].flops);
+      o->calls += now[i].calls - before->calls;
+      o->ns += now[i].ns - before->ns;
+      o->bytes += now[i].bytes - before->bytes;
+      o->flops += now[i].flops - before->flops;
     }
 }
 
 static gint
 slower_first (gconstpointer a, gconstpointer b)
 {
-  gint64 x = (gint64) ((const LlmBenchOp *) a)->ns, y = (gint64) ((const LlmBenchOp *) b)->ns;
+  guint64 x = ((const LlmBenchOp *) a)->ns, y = ((const LlmBenchOp *) b)->ns;
 
   return (x < y) - (x > y);
 }
 
-static gboolean
-profiled_run (LlmBenchRunner *runner, const LlmBenchCase *c, gint64 sign, GArray *ops, LlmBenchTimes *times, GError **error)
-{
-  LlmExecutable *executable = llm_bench_runner_model (runner)->executable;
-  g_autofree LlmOpProfile *before = NULL, *after = NULL;
-  gboolean ok;
-  guint n;
-
-  before = snapshot (executable, &n);
-  llm_executable_set_profiling (executable, TRUE);
-  ok = llm_bench_runner_run (runner, c, G_MAXUINT / 2000, times, error);
-  llm_executable_set_profiling (executable, FALSE);
-  after = snapshot (executable, &n);
-  if (ok)
-    add (ops, executable->plan, before, after, sign);
-  return ok;
-}
-
-/* What is left of @seconds: scheduling, sampling, text, events. */
+/* What is left of @us: scheduling, sampling, text, events. */
 static void
-add_host (GArray *ops, double seconds)
+add_host (GArray *ops, gint64 us)
 {
-  gint64 ns = (gint64) (seconds * 1e9);
+  gint64 ns = us * 1000;
 
   for (guint i = 0; i < ops->len; i++)
     ns -= (gint64) g_array_index (ops, LlmBenchOp, i).ns;
@@ -90,22 +89,25 @@ GArray *
 llm_bench_ops_measure (LlmBenchRunner *runner, const LlmBenchCase *c, GError **error)
 {
   g_autoptr (GArray) ops = g_array_new (FALSE, FALSE, sizeof (LlmBenchOp));
-  LlmBenchCase prompt_only = *c;
-  LlmBenchTimes times, not_counted;
+  LlmExecutable *executable = llm_bench_runner_model (runner)->executable;
+  Start start = { executable, NULL, 0 };
+  LlmBenchTimes times;
+  gboolean ok;
 
-  prompt_only.decode = 1;
-  if (!profiled_run (runner, c, 1, ops, &times, error) || (c->decode > 1 && !profiled_run (runner, &prompt_only, -1, ops, &not_counted, error)))
-    return NULL;
-  add_host (ops, c->decode > 1 ? times.decode_s : times.prefill_s);
-  for (guint i = ops->len; i-- > 0;)
-    { /* what took less than the noise between the two runs is nothing */
-      const LlmBenchOp *o = &g_array_index (ops, LlmBenchOp, i);
-
-      if ((gint64) o->calls <= 0 || (gint64) o->ns <= 0)
-        g_array_remove_index (ops, i);
+  llm_executable_set_profiling (executable, TRUE);
+  take_start (&start);
+  llm_bench_runner_on_decoding (runner, c->decode > 1 ? take_start : NULL, &start);
+  ok = llm_bench_runner_run (runner, c, G_MAXUINT / 2000, &times, error);
+  llm_bench_runner_on_decoding (runner, NULL, NULL);
+  llm_executable_set_profiling (executable, FALSE);
+  if (ok)
+    {
+      add_all (ops, &start);
+      add_host (ops, times.end_us - start.at_us);
+      g_array_sort (ops, slower_first);
     }
-  g_array_sort (ops, slower_first);
-  return g_steal_pointer (&ops);
+  g_free (start.profile);
+  return ok ? g_steal_pointer (&ops) : NULL;
 }
 
 LlmOpCost

@@ -27,7 +27,9 @@ struct _LlmBenchRunner {
   GCond changed;
   /* under lock */
   guint64 first_id;
-  guint n_done;
+  guint n_streams, n_decoding, n_done;
+  void (*decoding) (gpointer user_data);
+  gpointer decoding_data;
   LlmResult results[LLM_BATCH_MAX_SLOTS];
   gint64 done_us[LLM_BATCH_MAX_SLOTS];
   GError *error;
@@ -50,6 +52,16 @@ on_delta (guint64 id, guint choice, const char *channel, const char *text, gsize
 static void
 on_state (guint64 id, LlmRequestState state, guint position, gpointer user_data)
 {
+  LlmBenchRunner *self = user_data;
+  gboolean all;
+
+  if (state != LLM_REQUEST_DECODE)
+    return;
+  g_mutex_lock (&self->lock);
+  all = ++self->n_decoding == self->n_streams && self->decoding != NULL;
+  g_mutex_unlock (&self->lock);
+  if (all)
+    self->decoding (self->decoding_data);
 }
 
 static void
@@ -157,6 +169,15 @@ LlmModel *
 llm_bench_runner_model (LlmBenchRunner *self)
 {
   return self->model;
+}
+
+void
+llm_bench_runner_on_decoding (LlmBenchRunner *self, void (*func) (gpointer user_data), gpointer user_data)
+{
+  g_mutex_lock (&self->lock);
+  self->decoding = func;
+  self->decoding_data = user_data;
+  g_mutex_unlock (&self->lock);
 }
 
 double
@@ -276,6 +297,7 @@ sum_up (const LlmBenchRunner *self, guint n, LlmBenchTimes *times)
     }
   times->prefill_s = (double) MAX (last_first_token - start, 1) / 1e6;
   times->first_token_s = (double) wait / 1e6;
+  times->end_us = end;
   times->decode_s = (double) MAX (end - first_token, 1) / 1e6;
 }
 
@@ -287,7 +309,8 @@ llm_bench_runner_run (LlmBenchRunner *self, const LlmBenchCase *c, guint run, Ll
   g_assert (c->n_streams >= 1 && c->n_streams <= LLM_BATCH_MAX_SLOTS);
   self->first_id = self->next_id;
   self->next_id += c->n_streams;
-  self->n_done = 0;
+  self->n_streams = c->n_streams;
+  self->n_decoding = self->n_done = 0;
   for (guint i = 0; i < c->n_streams; i++)
     g_ptr_array_add (jobs, make_job (self, c, i, run));
   for (guint i = 0; i < c->n_streams; i++)

@@ -29,6 +29,7 @@ typedef struct {
   double prefill_s;     /* from when the first prompt was taken up to the first token of the last stream */
   double decode_s;      /* from the first token of the first stream to the last of all */
   double first_token_s; /* longest wait from submit to the first token */
+  gint64 end_us;        /* of the last stream, by the monotonic clock */
 } LlmBenchTimes;
 
 typedef struct _LlmBenchRunner LlmBenchRunner;
@@ -40,6 +41,8 @@ double llm_bench_runner_load_s (const LlmBenchRunner *self);
 LlmModel *llm_bench_runner_model (LlmBenchRunner *self); /* (transfer none) */
 /* @run counts the runs of a case: what is new in a prompt depends on it. */
 gboolean llm_bench_runner_run (LlmBenchRunner *self, const LlmBenchCase *c, guint run, LlmBenchTimes *times, GError **error);
+/* Called on the engine thread, between two passes, when all streams of a run have their first token; NULL: nobody is. */
+void llm_bench_runner_on_decoding (LlmBenchRunner *self, void (*func) (gpointer user_data), gpointer user_data);
 /* The least log-probability that a generated token had since the last call; NaN when one was no number. */
 double llm_bench_runner_least_logprob (LlmBenchRunner *self);
 
