@@ -11,6 +11,7 @@
 
 /* ---- files (format/) ---- */
 #define LLM_GGUF_MAX_HEADER_BYTES (256 * LLM_MIB) /* metadata and tensor table */
+#define LLM_MODEL_MAX_PARTS 128           /* files of a split model; the kernel passes at most 253 fds in a message */
 #define LLM_GGUF_MAX_KEYS 65536
 #define LLM_GGUF_MAX_TENSORS 65536
 #define LLM_GGUF_MAX_KEY_BYTES 1024

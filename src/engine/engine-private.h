@@ -34,7 +34,7 @@ struct _LlmModel {
 };
 
 /* Any thread: parses, maps and plans; no device yet. */
-LlmModel *llm_model_open (const char *digest, int fd, const LlmLoadSettings *settings, GError **error);
+LlmModel *llm_model_open (const char *digest, const int *fds, guint n_fds, const LlmLoadSettings *settings, GError **error);
 /* Engine thread: compiles for @device and makes the KV cache. */
 gboolean llm_model_install (LlmModel *self, LlmDevice *device, const LlmLoadSettings *settings, GError **error);
 void llm_model_uninstall (LlmModel *self);

@@ -40,7 +40,7 @@ struct _LlmEngine {
 /* A model on its way in. */
 typedef struct {
   char *digest;
-  int fd;
+  GArray *fds; /* int (owned) */
   LlmLoadSettings settings;
   LlmModel *model; /* (owned) once it is open */
 } Load;
@@ -48,7 +48,9 @@ typedef struct {
 static void
 load_free (Load *load)
 {
-  close (load->fd);
+  for (guint i = 0; i < load->fds->len; i++)
+    close (g_array_index (load->fds, int, i));
+  g_array_unref (load->fds);
   g_clear_pointer (&load->model, llm_model_unref);
   g_free (load->digest);
   g_free (load->settings.device);
@@ -335,7 +337,7 @@ open_model (gpointer data, gpointer user_data)
   Load *load = data;
   g_autoptr (GError) error = NULL;
 
-  load->model = llm_model_open (load->digest, load->fd, &load->settings, &error);
+  load->model = llm_model_open (load->digest, (const int *) load->fds->data, load->fds->len, &load->settings, &error);
   if (load->model == NULL)
     settle_load (self, load, error);
   else
@@ -415,8 +417,8 @@ wait_for_load (LlmEngine *self, const char *digest, GTask *task)
 }
 
 void
-llm_engine_load_async (LlmEngine *self, const char *digest, int fd, const LlmLoadSettings *settings, GCancellable *cancellable,
-                       GAsyncReadyCallback callback, gpointer user_data)
+llm_engine_load_async (LlmEngine *self, const char *digest, const int *fds, guint n_fds, const LlmLoadSettings *settings,
+                       GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
   Load *load;
@@ -426,7 +428,12 @@ llm_engine_load_async (LlmEngine *self, const char *digest, int fd, const LlmLoa
     return;
   load = g_new0 (Load, 1);
   load->digest = g_strdup (digest);
-  load->fd = fcntl (fd, F_DUPFD_CLOEXEC, 3);
+  load->fds = g_array_new (FALSE, FALSE, sizeof (int));
+  for (guint i = 0; i < n_fds; i++)
+    {
+      int fd = fcntl (fds[i], F_DUPFD_CLOEXEC, 3);
+      g_array_append_val (load->fds, fd);
+    }
   load->settings = *settings;
   load->settings.device = g_strdup (settings->device);
   load->settings.devices.isa = g_strdup (settings->devices.isa);

@@ -98,10 +98,10 @@ LlmEngine *llm_engine_new (const LlmEngineEvents *events, gpointer user_data);
 /* Cancels everything, joins the engine thread. */
 void llm_engine_free (LlmEngine *self);
 
-/* Maps @fd (a read-only regular file or memfd; duplicated, caller keeps its own), builds the plan, compiles it, and
- * makes the KV cache.  Errors: InvalidModel, NotSupported, OutOfMemory, Busy (too many models).  Loading a digest that is there
+/* Maps @fds (read-only regular files or memfds: a model, or the parts of a split one in any order; duplicated, caller keeps its
+ * own), builds the plan, compiles it, and makes the KV cache.  Errors: InvalidModel, NotSupported, OutOfMemory, Busy (too many models).  Loading a digest that is there
  * already succeeds at once. @progress is called on a helper thread. */
-void llm_engine_load_async (LlmEngine *self, const char *digest, int fd, const LlmLoadSettings *settings,
+void llm_engine_load_async (LlmEngine *self, const char *digest, const int *fds, guint n_fds, const LlmLoadSettings *settings,
                             GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 LlmModel *llm_engine_load_finish (LlmEngine *self, GAsyncResult *result, GError **error);
 /* Its requests end with Closed; memory is free when the callback comes. */

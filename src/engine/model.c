@@ -29,7 +29,7 @@ llm_model_unref (LlmModel *self)
 }
 
 LlmModel *
-llm_model_open (const char *digest, int fd, const LlmLoadSettings *settings, GError **error)
+llm_model_open (const char *digest, const int *fds, guint n_fds, const LlmLoadSettings *settings, GError **error)
 {
   g_autoptr (LlmModel) self = g_new0 (LlmModel, 1);
   LlmArchOptions options;
@@ -37,7 +37,7 @@ llm_model_open (const char *digest, int fd, const LlmLoadSettings *settings, GEr
   g_atomic_ref_count_init (&self->refs);
   self->digest = g_strdup (digest);
   self->requests = g_ptr_array_new ();
-  self->gguf = llm_gguf_open (fd, error);
+  self->gguf = llm_gguf_open_parts (fds, n_fds, error);
   if (self->gguf == NULL)
     return NULL;
   self->config = llm_model_config_new (self->gguf, error);
@@ -54,7 +54,7 @@ llm_model_open (const char *digest, int fd, const LlmLoadSettings *settings, GEr
   if (settings->context_window > 0)
     self->context_window = MIN (self->config->context_length, settings->context_window);
   options = (LlmArchOptions) { settings->kv_type, self->context_window, !self->config->causal };
-  self->weights = llm_weights_new (self->gguf, fd, error);
+  self->weights = llm_weights_new (self->gguf, fds, error);
   self->plan = self->weights != NULL ? llm_arch_plan_new (self->config, self->weights, &options, error) : NULL;
   if (self->plan == NULL)
     return NULL;

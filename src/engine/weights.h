@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The tensors of a model file, mapped read-only.
+ * The tensors of a model, its files mapped read-only.
  */
 #pragma once
 
@@ -11,8 +11,8 @@ G_BEGIN_DECLS
 
 typedef struct _LlmWeights LlmWeights;
 
-/* Maps @fd, whose header @gguf is. LLM_ERROR_OUT_OF_MEMORY; LLM_ERROR_INVALID_MODEL when the file is shorter now. */
-LlmWeights *llm_weights_new (LlmGguf *gguf, int fd, GError **error);
+/* Maps @fds, whose headers @gguf is, in the order in which it was opened. LLM_ERROR_OUT_OF_MEMORY; LLM_ERROR_INVALID_MODEL when the file is shorter now. */
+LlmWeights *llm_weights_new (LlmGguf *gguf, const int *fds, GError **error);
 void llm_weights_free (LlmWeights *self);
 guint64 llm_weights_bytes (const LlmWeights *self);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * File descriptor -> LlmGguf.  The header's length is not known before it has been read, so
- * ever longer beginnings are parsed until one is long enough; most fit the first.
+ * ever longer beginnings are parsed until one is long enough; most fit the first.  The parts
+ * of a split model are opened one by one and then joined.
  */
 #include <errno.h>
 #include <sys/stat.h>
@@ -9,7 +10,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
-#include "format/gguf.h"
+#include "format/gguf-private.h"
 
 #define FIRST_READ_BYTES (4 * LLM_MIB)
 
@@ -42,8 +43,8 @@ read_head (int fd, guint64 n, GError **error)
   return g_bytes_new_take (g_steal_pointer (&bytes), n);
 }
 
-LlmGguf *
-llm_gguf_open (int fd, GError **error)
+static LlmGguf *
+open_file (int fd, GError **error)
 {
   struct stat st;
 
@@ -75,4 +76,35 @@ llm_gguf_open (int fd, GError **error)
           return NULL;
         }
     }
+}
+
+LlmGguf *
+llm_gguf_open (int fd, GError **error)
+{
+  return llm_gguf_open_parts (&fd, 1, error);
+}
+
+LlmGguf *
+llm_gguf_open_parts (const int *fds, guint n_fds, GError **error)
+{
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func ((GDestroyNotify) llm_gguf_unref);
+
+  if (n_fds == 0 || n_fds > LLM_MODEL_MAX_PARTS)
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, "%u files were given; a model has 1 to %d", n_fds, LLM_MODEL_MAX_PARTS);
+      return NULL;
+    }
+  for (guint i = 0; i < n_fds; i++)
+    {
+      LlmGguf *file = open_file (fds[i], error);
+
+      if (file == NULL)
+        {
+          if (n_fds > 1)
+            g_prefix_error (error, "file %u of %u: ", i + 1, n_fds);
+          return NULL;
+        }
+      g_ptr_array_add (files, file);
+    }
+  return llm_gguf_join ((LlmGguf **) files->pdata, n_fds, error);
 }

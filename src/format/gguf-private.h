@@ -21,12 +21,18 @@ struct _LlmGguf {
   gatomicrefcount refs;
   GBytes *header;       /* (owned) */
   guint32 version;
-  guint64 file_size;
+  guint64 file_size;    /* of all files */
+  guint n_files;        /* 0: parsed from bytes, never opened */
+  guint *file_of;       /* (owned) part -> file, [n_files] */
+  guint64 *file_sizes;  /* (owned) [n_files] */
   GArray *entries;      /* LlmGgufEntry */
   GHashTable *by_key;   /* key (lent) -> index + 1 */
   GArray *tensors;      /* LlmGgufTensor */
   GHashTable *by_name;  /* name (lent) -> index + 1 */
 };
+
+/* gguf-split.c: one model of its parsed files (lent; those that are not the result are emptied of tensors); LLM_ERROR_INVALID_MODEL. */
+LlmGguf *llm_gguf_join (LlmGguf **files, guint n_files, GError **error);
 
 static inline guint64
 llm_gguf_load (const guint8 *p, guint n_bytes)

@@ -25,6 +25,8 @@ llm_gguf_unref (LlmGguf *self)
   g_array_unref (self->entries);
   g_array_unref (self->tensors);
   g_bytes_unref (self->header);
+  g_free (self->file_of);
+  g_free (self->file_sizes);
   g_free (self);
 }
 
@@ -38,6 +40,24 @@ guint64
 llm_gguf_file_size (const LlmGguf *self)
 {
   return self->file_size;
+}
+
+guint
+llm_gguf_n_files (const LlmGguf *self)
+{
+  return MAX (self->n_files, 1);
+}
+
+guint64
+llm_gguf_size_of_file (const LlmGguf *self, guint file)
+{
+  return self->n_files > 0 ? self->file_sizes[file] : self->file_size;
+}
+
+guint
+llm_gguf_file_of_part (const LlmGguf *self, guint part)
+{
+  return self->n_files > 0 ? self->file_of[part] : 0;
 }
 
 static const LlmGgufEntry *

@@ -35,8 +35,9 @@ typedef struct {
   const LlmDtypeInfo *dtype;
   guint n_dims;             /* 1..4 */
   guint64 dims[4];          /* dims[0] is the contiguous one (columns); unused ones are 1 */
-  guint64 offset;           /* bytes from the start of the file */
+  guint64 offset;           /* bytes from the start of its file */
   guint64 n_bytes;
+  guint file;               /* which of the files it is in, in the order they were opened */
 } LlmGgufTensor;
 
 /* Parses the header in @bytes of a file of @file_size bytes (tensor data need
@@ -50,11 +51,19 @@ LlmGguf *llm_gguf_parse (GBytes *bytes, guint64 file_size, GError **error);
  * a regular file or memfd: anything else is LLM_ERROR_INVALID_MODEL.  Blocks. */
 LlmGguf *llm_gguf_open (int fd, GError **error);
 
+/* The same for the parts of a split model, in any order; @n_fds 1 to LLM_MODEL_MAX_PARTS. The metadata is that of the first part.
+ * LLM_ERROR_INVALID_MODEL for parts that are missing, double, of different models or broken says which one. Blocks. */
+LlmGguf *llm_gguf_open_parts (const int *fds, guint n_fds, GError **error);
+
 LlmGguf *llm_gguf_ref (LlmGguf *self);
 void llm_gguf_unref (LlmGguf *self);
 
 guint32 llm_gguf_version (const LlmGguf *self);
-guint64 llm_gguf_file_size (const LlmGguf *self);
+guint64 llm_gguf_file_size (const LlmGguf *self); /* of all files together */
+guint llm_gguf_n_files (const LlmGguf *self);
+guint64 llm_gguf_size_of_file (const LlmGguf *self, guint file);
+/* The file, as they were opened, that is part @part (from 0). */
+guint llm_gguf_file_of_part (const LlmGguf *self, guint part);
 
 gboolean llm_gguf_has (const LlmGguf *self, const char *key);
 guint llm_gguf_n_keys (const LlmGguf *self);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reads a model file completely without loading it.
+ * Reads a model's files completely without loading it.
  */
 #pragma once
 
@@ -8,4 +8,4 @@
 
 /* a{sv} as Inspect of org.local.LLM.Engine documents it. (transfer full, not floating) Blocks.
  * InvalidModel, NotSupported. */
-GVariant *llm_inspect (int fd, GError **error);
+GVariant *llm_inspect (const int *fds, guint n_fds, GError **error);

@@ -7,7 +7,6 @@
 
 #include <gio/gunixfdlist.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/names.h"
@@ -32,25 +31,33 @@ typedef void (*Handler) (LlmService *self, GVariant *params, GDBusMethodInvocati
 
 /* ---- helpers ---- */
 
-/* The one fd of an "ah" argument; -1 with InvalidArgs. (transfer full) */
-static int
-take_fd (GVariant *handles, GDBusMethodInvocation *invocation, GError **error)
+/* The fds of an "ah" argument, in its order; InvalidArgs. (transfer full) */
+static GUnixFDList *
+take_fds (GVariant *handles, GDBusMethodInvocation *invocation, GError **error)
 {
   GUnixFDList *list = g_dbus_message_get_unix_fd_list (g_dbus_method_invocation_get_message (invocation));
-  gint32 handle;
+  g_autoptr (GUnixFDList) taken = g_unix_fd_list_new ();
+  gsize n = g_variant_n_children (handles);
 
-  if (g_variant_n_children (handles) != 1 || list == NULL)
+  if (n == 0 || n > LLM_MODEL_MAX_PARTS)
     {
-      g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "%" G_GSIZE_FORMAT " files were sent; one is needed", g_variant_n_children (handles));
-      return -1;
+      g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "%" G_GSIZE_FORMAT " files were sent; 1 to %d are needed", n, LLM_MODEL_MAX_PARTS);
+      return NULL;
     }
-  g_variant_get_child (handles, 0, "h", &handle);
-  if (handle < 0 || handle >= g_unix_fd_list_get_length (list))
+  for (gsize i = 0; i < n; i++)
     {
-      g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "file handle %d of %d", handle, g_unix_fd_list_get_length (list));
-      return -1;
+      gint32 handle, n_fds = list != NULL ? g_unix_fd_list_get_length (list) : 0;
+
+      g_variant_get_child (handles, i, "h", &handle);
+      if (handle < 0 || handle >= n_fds)
+        {
+          g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "file handle %d of %d", handle, n_fds);
+          return NULL;
+        }
+      if (g_unix_fd_list_append (taken, g_unix_fd_list_peek_fds (list, NULL)[handle], error) < 0)
+        return NULL;
     }
-  return g_unix_fd_list_get (list, handle, error);
+  return g_steal_pointer (&taken);
 }
 
 static void
@@ -174,9 +181,10 @@ static void
 inspect_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
 {
   GError *error = NULL;
-  GVariant *info = llm_inspect (GPOINTER_TO_INT (data), &error);
+  int n;
+  const int *fds = g_unix_fd_list_peek_fds (data, &n);
+  GVariant *info = llm_inspect (fds, (guint) n, &error);
 
-  close (GPOINTER_TO_INT (data));
   if (info != NULL)
     g_task_return_pointer (task, info, (GDestroyNotify) g_variant_unref);
   else
@@ -202,17 +210,15 @@ handle_inspect (LlmService *self, GVariant *params, GDBusMethodInvocation *invoc
   g_autoptr (GVariant) handles = g_variant_get_child_value (params, 0);
   g_autoptr (GTask) task = NULL;
   GError *error = NULL;
-  int fd = take_fd (handles, invocation, &error);
+  g_autoptr (GUnixFDList) fds = take_fds (handles, invocation, &error);
 
-  if (fd < 0 || !lock_in (self, FALSE, &error))
+  if (fds == NULL || !lock_in (self, FALSE, &error))
     {
-      if (fd >= 0)
-        close (fd);
       take_error (invocation, error);
       return;
     }
   task = g_task_new (NULL, NULL, on_inspected, invocation);
-  g_task_set_task_data (task, GINT_TO_POINTER (fd), NULL);
+  g_task_set_task_data (task, g_steal_pointer (&fds), g_object_unref);
   g_task_run_in_thread (task, inspect_thread);
 }
 
@@ -252,11 +258,11 @@ handle_load (LlmService *self, GVariant *params, GDBusMethodInvocation *invocati
   g_autoptr (GVariant) handles = g_variant_get_child_value (params, 1), settings = g_variant_get_child_value (params, 2);
   LlmLoadSettings load = { .kv_type = LLM_DTYPE_F16, .devices = self->devices };
   const char *digest, *kv_type = "f16", *device = "";
+  g_autoptr (GUnixFDList) fds = NULL;
   Loading *loading;
   GError *error = NULL;
-  int fd;
 
-  if (!check_keys (settings, load_keys, G_N_ELEMENTS (load_keys), &error) || (fd = take_fd (handles, invocation, &error)) < 0)
+  if (!check_keys (settings, load_keys, G_N_ELEMENTS (load_keys), &error) || (fds = take_fds (handles, invocation, &error)) == NULL)
     {
       take_error (invocation, error);
       return;
@@ -268,7 +274,6 @@ handle_load (LlmService *self, GVariant *params, GDBusMethodInvocation *invocati
   g_variant_lookup (settings, "kv-type", "&s", &kv_type);
   if (strcmp (kv_type, "f16") != 0 && strcmp (kv_type, "f32") != 0)
     {
-      close (fd);
       take_error (invocation, g_error_new (G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "kv-type is \"%.*s\"; f16 or f32 is needed", llm_error_quote (kv_type, -1), kv_type));
       return;
     }
@@ -276,8 +281,8 @@ handle_load (LlmService *self, GVariant *params, GDBusMethodInvocation *invocati
   load.kv_type = strcmp (kv_type, "f32") == 0 ? LLM_DTYPE_F32 : LLM_DTYPE_F16;
   loading = g_new0 (Loading, 1);
   *loading = (Loading) { self, invocation, g_get_monotonic_time () };
-  llm_engine_load_async (self->engine, digest, fd, &load, NULL, on_loaded, loading);
-  close (fd);
+  llm_engine_load_async (self->engine, digest, g_unix_fd_list_peek_fds (fds, NULL), (guint) g_unix_fd_list_get_length (fds), &load, NULL, on_loaded,
+                         loading);
 }
 
 static void

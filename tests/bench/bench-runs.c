@@ -116,7 +116,7 @@ load (LlmBenchRunner *self, int fd, const LlmBenchSettings *settings, GError **e
 
   if (load_settings.kv_bytes == 0)
     return FALSE;
-  llm_engine_load_async (self->engine, "model", fd, &load_settings, NULL, on_loaded, &result);
+  llm_engine_load_async (self->engine, "model", &fd, 1, &load_settings, NULL, on_loaded, &result);
   while (result == NULL)
     g_main_context_iteration (NULL, TRUE);
   self->model = llm_engine_load_finish (self->engine, result, error);

@@ -163,7 +163,7 @@ fixture_load_bytes (Fixture *self, const char *digest, GBytes *bytes, guint wind
   int fd = memfd_create ("model", MFD_CLOEXEC);
 
   g_assert_cmpint (write (fd, g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes)), ==, (gssize) g_bytes_get_size (bytes));
-  llm_engine_load_async (self->engine, digest, fd, &settings, NULL, keep_result, &result);
+  llm_engine_load_async (self->engine, digest, &fd, 1, &settings, NULL, keep_result, &result);
   close (fd);
   wait_result (&result);
   return llm_engine_load_finish (self->engine, result, error);

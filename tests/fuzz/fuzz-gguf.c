@@ -98,7 +98,7 @@ inspect (const guint8 *data, gsize size)
   int fd = memfd_create ("fuzz", MFD_CLOEXEC);
 
   g_assert_true (fd >= 0 && write (fd, data, size) == (gssize) size);
-  info = llm_inspect (fd, &error);
+  info = llm_inspect (&fd, 1, &error);
   close (fd);
   llm_fuzz_check_error (info != NULL, &error);
 }

@@ -104,7 +104,7 @@ try_file (const LlmEdit *edit, const char *what, How how)
   sweep.n_cases++;
   g_test_message ("%s", what); /* where a crash was */
   g_assert_cmpint (write (fd, g_bytes_get_data (file, NULL), g_bytes_get_size (file)), ==, (gssize) g_bytes_get_size (file));
-  info = llm_inspect (fd, &error);
+  info = llm_inspect (&fd, 1, &error);
   close (fd);
   if ((info != NULL) != (error == NULL) || (error != NULL && !is_typed (error)))
     g_error ("%s: %s", what, error != NULL ? error->message : "no error and no answer");

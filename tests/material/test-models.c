@@ -69,7 +69,7 @@ fixture_new (const char *path, GError **error)
   for (guint i = 0; i < G_N_ELEMENTS (f->pages); i++)
     f->pages[i] = i;
   ok = (f->gguf = llm_gguf_open (fd, error)) != NULL && (f->config = llm_model_config_new (f->gguf, error)) != NULL
-       && (f->weights = llm_weights_new (f->gguf, fd, error)) != NULL
+       && (f->weights = llm_weights_new (f->gguf, &fd, error)) != NULL
        && (f->plan = llm_arch_plan_new (f->config, f->weights, &options, error)) != NULL && (f->device = open_device (error)) != NULL
        && (f->executable = llm_device_compile (f->device, f->plan, &limits, error)) != NULL
        && (f->kv = llm_device_kv_new (f->device, llm_plan_kv_layout (f->plan), G_N_ELEMENTS (f->pages), error)) != NULL;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/names.h"
 #include "format/gguf-builder.h"
 
@@ -382,10 +383,10 @@ static const Refusal refusals[] = {
   { "submit/type", "Submit", "(@t 1, @u 1000, @t 1, 'd', {'prompt': <'a'>, 'top-k': <'b'>})", "top-k is of type s*" },
   { "load/unknown-key", "Load", "('d', @ah [], {'colour': <'red'>})", "unknown key \"colour\"" },
   { "load/type", "Load", "('d', @ah [], {'context-window': <'512'>})", "context-window is of type s; u is needed" },
-  { "load/no-file", "Load", "('d', @ah [], @a{sv} {})", "0 files were sent; one is needed" },
+  { "load/no-file", "Load", "('d', @ah [], @a{sv} {})", "0 files were sent; 1 to 128 are needed" },
   { "load/no-such-handle", "Load", "('d', [@h 0], @a{sv} {})", "*file*" },
-  { "inspect/no-file", "Inspect", "(@ah [],)", "0 files were sent; one is needed" },
-  { "inspect/two-files", "Inspect", "([@h 0, 1],)", "2 files were sent; one is needed" },
+  { "inspect/no-file", "Inspect", "(@ah [],)", "0 files were sent; 1 to 128 are needed" },
+  { "inspect/no-such-handle", "Inspect", "([@h 0, 1],)", "file handle 0 of 0" },
 };
 
 static void
@@ -401,6 +402,22 @@ test_refusals (Fixture *f, gconstpointer data)
         g_error ("%s: %s", refusals[i].name, error->message);
     }
   g_assert_cmpuint (f->n_done, ==, 0);
+}
+
+/* As many files as a message may have, and one more; all of them are the same whole model. */
+static void
+test_many_files (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL, over = NULL;
+  g_autofree gint32 *handles = g_new0 (gint32, LLM_MODEL_MAX_PARTS + 1);
+  GVariant *at = g_variant_new_fixed_array (G_VARIANT_TYPE_HANDLE, handles, LLM_MODEL_MAX_PARTS, sizeof *handles);
+  GVariant *above = g_variant_new_fixed_array (G_VARIANT_TYPE_HANDLE, handles, LLM_MODEL_MAX_PARTS + 1, sizeof *handles);
+
+  g_assert_null (call_with (f, "Inspect", g_variant_new ("(@ah)", at), tiny_model (), &error));
+  g_assert_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL);
+  g_assert_nonnull (strstr (error->message, "no part of a split model"));
+  g_assert_null (call_with (f, "Inspect", g_variant_new ("(@ah)", above), tiny_model (), &over));
+  g_assert_error (over, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
 }
 
 static void
@@ -618,6 +635,7 @@ main (int argc, char **argv)
   TEST ("text", NULL, set_up, test_text);
   TEST ("refusals", NULL, set_up, test_refusals);
   TEST ("load-errors", NULL, set_up, test_load_errors);
+  TEST ("many-files", NULL, set_up_inspector, test_many_files);
   g_test_add ("/service/broken/load", Fixture, "Load", set_up, test_broken, tear_down);
   g_test_add ("/service/broken/inspect", Fixture, "Inspect", set_up_inspector, test_broken, tear_down);
   return g_test_run ();
