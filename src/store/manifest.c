@@ -100,13 +100,14 @@ damaged (GError **error, const char *path, const char *what)
   return FALSE;
 }
 
+/* json-glib takes "\\ud800" alone, which is no character. */
 static const char *
 member_string (JsonObject *object, const char *key)
 {
   JsonNode *node = json_object_get_member (object, key);
+  const char *text = node != NULL && JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING ? json_node_get_string (node) : NULL;
 
-  return node != NULL && JSON_NODE_HOLDS_VALUE (node) && json_node_get_value_type (node) == G_TYPE_STRING
-           ? json_node_get_string (node) : NULL;
+  return text != NULL && g_utf8_validate (text, -1, NULL) ? text : NULL;
 }
 
 static gboolean
