@@ -43,8 +43,15 @@ GVariant *llm_fuzz_messages (LlmReader *in);
 /* The promise of every function with a GError: TRUE and none, or FALSE and one of @domain or of D-Bus. Clears it. */
 void llm_fuzz_check_error (gboolean ok, GError **error);
 
-/* Vocabularies small enough for an execution of microseconds, one of every kind. (transfer full) */
+/* A small vocabulary, one of every kind and pre-tokenizer that is supported. */
+typedef struct {
+  GBytes *file;
+  struct _LlmVocab *vocab;
+  gboolean byte_level; /* every byte is a token */
+  gboolean exact;      /* and a text comes back as it was */
+} LlmFuzzVocab;
+
 guint llm_fuzz_n_vocabs (void);
-GBytes *llm_fuzz_vocab (guint i);
+const LlmFuzzVocab *llm_fuzz_vocab (guint i); /* modulo their number */
 
 G_END_DECLS

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Any bytes as a manifest of the store: an error, or a model of right types.
+ */
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuzz/fuzz.h"
+#include "store/manifest.h"
+
+const char llm_fuzz_name[] = "manifest";
+
+/* json-glib 1.6 loses an array or two of a text that is not right. */
+void __lsan_disable (void) __attribute__ ((weak));
+void __lsan_enable (void) __attribute__ ((weak));
+
+static LlmStoreModel *
+load (const char *path, GError **error)
+{
+  LlmStoreModel *model;
+
+  if (__lsan_disable != NULL)
+    __lsan_disable ();
+  model = llm_manifest_load (path, "a:b", "/nowhere", error);
+  if (__lsan_enable != NULL)
+    __lsan_enable ();
+  return model;
+}
+
+int
+LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
+{
+  int fd = memfd_create ("fuzz", MFD_CLOEXEC);
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd);
+  g_autoptr (GError) error = NULL;
+  LlmStoreModel *model;
+
+  g_assert_true (fd >= 0 && write (fd, data, size) == (gssize) size);
+  model = load (path, &error);
+  close (fd);
+  g_assert_true ((model != NULL) == (error == NULL));
+  if (model == NULL)
+    return 0;
+  g_assert_true (g_str_has_prefix (model->digest, "sha256-") && g_variant_is_of_type (model->info, G_VARIANT_TYPE_VARDICT));
+  g_assert_true (g_utf8_validate (model->path, -1, NULL) && g_path_is_absolute (model->path));
+  llm_store_model_unref (model);
+  return 0;
+}
+
+/* ---- where to start ---- */
+
+GPtrArray *
+llm_fuzz_seeds (void)
+{
+  static const char *const texts[] = {
+    ("{\"format\": \"local-llm-manifest/1\", \"digest\": \"sha256-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", "
+     "\"size\": 7, \"imported\": 1, \"info\": \"{'architecture': <'llama'>, 'size': <uint64 7>}\", \"file\": \"/a\"}"),
+    ("{\"format\": \"local-llm-manifest/1\", \"digest\": \"sha256-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", "
+     "\"size\": 7, \"imported\": 1, \"info\": \"{'a': <'\\ud800 \\u0000'>}\", \"file\": \"/a\\udfff\"}"),
+    "{}", "[[[[]]]]", "{\"a\": {\"b\": [1, 2.5, null, true, \"\\u00e9\\ud83d\\ude42\"]}}",
+  };
+  GPtrArray *seeds = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (texts); i++)
+    g_ptr_array_add (seeds, g_bytes_new_static (texts[i], strlen (texts[i])));
+  return seeds;
+}
+
+GBytes *
+llm_fuzz_mutate (GBytes *input, GRand *rand)
+{
+  return NULL;
+}
