@@ -8,7 +8,7 @@
 
 #include "fuzz/fuzz.h"
 
-#define ROUNDS 20000
+#define ROUNDS 6000
 
 /* A copy that ends with its memory, so that a sanitizer sees a read beyond. */
 static void
