@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * tokenizer-cases/1: every vocabulary in the material with ids that others computed.
+ * tokenizer-cases/1: every vocabulary in the material with ids that others computed;
+ * mistral-samples/1: the texts of whole conversations.
  */
 #include <string.h>
 
@@ -121,38 +122,82 @@ check_pieces (LlmVocab *vocab, JsonObject *root)
   return bad;
 }
 
-static void
-test_file (gconstpointer data)
+/* NULL: not supported. */
+static LlmVocab *
+load_vocab (const char *beside, const char *name, gboolean *bert)
 {
-  const char *path = data;
-  g_autoptr (JsonParser) parser = json_parser_new ();
-  JsonObject *root = llm_material_json (parser, path, "tokenizer-cases/1");
-  g_autofree char *folder = g_path_get_dirname (path);
-  g_autofree char *gguf_path = g_build_filename (folder, json_object_get_string_member (root, "gguf"), NULL);
-  g_autoptr (GBytes) bytes = llm_material_read (gguf_path);
+  g_autofree char *folder = g_path_get_dirname (beside);
+  g_autofree char *path = g_build_filename (folder, name, NULL);
+  g_autoptr (GBytes) bytes = llm_material_read (path);
   g_autoptr (GError) error = NULL;
   g_autoptr (LlmGguf) gguf = llm_gguf_parse (bytes, g_bytes_get_size (bytes), &error);
-  g_autoptr (LlmVocab) vocab = NULL;
+  LlmVocab *vocab;
+
+  g_assert_no_error (error);
+  *bert = is_bert (gguf);
+  vocab = llm_vocab_new (gguf, &error);
+  if (g_error_matches (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED))
+    g_test_skip (error->message);
+  else
+    g_assert_no_error (error);
+  return vocab;
+}
+
+static void
+test_samples (gconstpointer data)
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *root = llm_material_json (parser, data, "mistral-samples/1");
   JsonArray *cases = json_object_get_array_member (root, "cases");
   guint bad = 0;
 
-  g_assert_no_error (error);
-  vocab = llm_vocab_new (gguf, &error);
-  if (g_error_matches (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED))
+  for (guint i = 0; i < json_array_get_length (cases); i++)
     {
-      g_test_skip (error->message);
-      return;
+      JsonObject *test = json_array_get_object_element (cases, i);
+      gboolean bert;
+      g_autoptr (LlmVocab) vocab = load_vocab (data, json_object_get_string_member (test, "gguf"), &bert);
+
+      if (vocab == NULL)
+        return;
+      bad += !check_case (vocab, bert, test);
     }
-  g_assert_no_error (error);
+  g_assert_cmpuint (bad, ==, 0);
+}
+
+static void
+test_cases (gconstpointer data)
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  JsonObject *root = llm_material_json (parser, data, "tokenizer-cases/1");
+  gboolean bert;
+  g_autoptr (LlmVocab) vocab = load_vocab (data, json_object_get_string_member (root, "gguf"), &bert);
+  JsonArray *cases = json_object_get_array_member (root, "cases");
+  guint bad = 0;
+
+  if (vocab == NULL)
+    return;
   g_assert_cmpint (llm_vocab_size (vocab), ==, json_object_get_int_member (root, "n_tokens"));
   g_assert_cmpint (llm_vocab_bos (vocab), ==, json_object_get_int_member_with_default (root, "bos", -1));
   g_assert_cmpint (llm_vocab_eos (vocab), ==, json_object_get_int_member_with_default (root, "eos", -1));
   g_assert_cmpint (llm_vocab_add_bos (vocab), ==, json_object_get_boolean_member (root, "add_bos"));
   g_assert_cmpint (llm_vocab_add_eos (vocab), ==, json_object_get_boolean_member (root, "add_eos"));
   for (guint i = 0; i < json_array_get_length (cases); i++)
-    bad += !check_case (vocab, is_bert (gguf), json_array_get_object_element (cases, i));
+    bad += !check_case (vocab, bert, json_array_get_object_element (cases, i));
   bad += check_pieces (vocab, root);
   g_assert_cmpuint (bad, ==, 0);
+}
+
+static gboolean
+is_of_format (const char *path, const char *format)
+{
+  g_autoptr (JsonParser) parser = json_parser_new ();
+  g_autoptr (GError) error = NULL;
+  JsonObject *root;
+
+  json_parser_load_from_mapped_file (parser, path, &error);
+  g_assert_no_error (error);
+  root = json_node_get_object (json_parser_get_root (parser));
+  return g_strcmp0 (json_object_get_string_member_with_default (root, "format", ""), format) == 0;
 }
 
 static void
@@ -172,7 +217,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_set_nonfatal_assertions ();
   folder = g_build_filename (g_getenv ("LLM_MATERIAL") != NULL ? g_getenv ("LLM_MATERIAL") : LLM_DEFAULT_MATERIAL, "tokenizers", NULL);
-  paths = llm_material_list (folder, ".cases.json");
+  paths = llm_material_list (folder, ".json");
   if (paths->len == 0)
     g_test_add_func ("/material/tokenizers/missing", test_missing);
   for (guint i = 0; i < paths->len; i++)
@@ -180,7 +225,10 @@ main (int argc, char **argv)
       g_autofree char *name = g_path_get_basename (paths->pdata[i]);
       g_autofree char *test = g_strconcat ("/material/tokenizers/", name, NULL);
 
-      g_test_add_data_func (test, paths->pdata[i], test_file);
+      if (is_of_format (paths->pdata[i], "tokenizer-cases/1"))
+        g_test_add_data_func (test, paths->pdata[i], test_cases);
+      else if (is_of_format (paths->pdata[i], "mistral-samples/1"))
+        g_test_add_data_func (test, paths->pdata[i], test_samples);
     }
   return g_test_run ();
 }
