@@ -34,7 +34,7 @@
 #define LLM_TOKEN_MAX_BYTES 4096          /* one vocabulary entry; what a tokenizer compares at one place */
 #define LLM_TEXT_MAX_BYTES (16 * LLM_MIB) /* one text to tokenize */
 #define LLM_CHARSMAP_MAX_BYTES (4 * LLM_MIB) /* normalization table of a unigram vocabulary */
-#define LLM_CHARSMAP_MAX_REPLACEMENT 256  /* bytes that it puts in the place of a few */
+#define LLM_CHARSMAP_MAX_TEXT 256         /* bytes that it replaces at once, and by which */
 
 /* ---- engine ---- */
 #define LLM_POOL_MAX_THREADS 256

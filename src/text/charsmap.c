@@ -30,7 +30,7 @@ replacements_are_short (const guint8 *bytes, gsize n)
   for (gsize i = 0; i < n; i++)
     {
       run = bytes[i] != 0 ? run + 1 : 0;
-      if (run > LLM_CHARSMAP_MAX_REPLACEMENT)
+      if (run > LLM_CHARSMAP_MAX_TEXT)
         return FALSE;
     }
   return TRUE;
@@ -55,7 +55,7 @@ llm_charsmap_init (LlmCharsmap *self, const guint8 *bytes, gsize n, GError **err
   if (!replacements_are_short (bytes + 4 + trie, n - 4 - trie))
     {
       g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL,
-                   "tokenizer.ggml.precompiled_charsmap replaces a text by more than the %d bytes that are allowed", LLM_CHARSMAP_MAX_REPLACEMENT);
+                   "tokenizer.ggml.precompiled_charsmap replaces a text by more than the %d bytes that are allowed", LLM_CHARSMAP_MAX_TEXT);
       return FALSE;
     }
   self->n_units = trie / 4;
@@ -92,7 +92,7 @@ llm_charsmap_match (const LlmCharsmap *self, const char *p, gsize n, const char 
   if (self->n_units == 0)
     return 0;
   at = children (self->units[0]);
-  for (gsize i = 0; i < n && p[i] != '\0'; i++)
+  for (gsize i = 0; i < MIN (n, LLM_CHARSMAP_MAX_TEXT) && p[i] != '\0'; i++) /* a broken trie may be a ring */
     {
       guint32 unit;
 
