@@ -15,7 +15,7 @@ struct _LlmPrompt {
   gboolean has_bos;
 };
 
-static const char *const form_names[] = { "plain", "chatml", "llama2", "llama3" };
+static const char *const form_names[] = { "plain", "chatml", "llama2", "llama3", "gemma", "phi3" };
 static const char *const role_names[] = { "system", "user", "assistant" };
 
 const char *
@@ -40,6 +40,11 @@ llm_chat_form_detect (const char *chat_template, const LlmVocab *vocab)
     return LLM_CHAT_FORM_LLAMA3;
   if (knows (chat_template, vocab, "<|im_start|>") && knows (chat_template, vocab, "<|im_end|>"))
     return LLM_CHAT_FORM_CHATML;
+  if (knows (chat_template, vocab, "<start_of_turn>") && knows (chat_template, vocab, "<end_of_turn>"))
+    return LLM_CHAT_FORM_GEMMA;
+  if (knows (chat_template, vocab, "<|end|>") && llm_vocab_find_special (vocab, "<|user|>") != LLM_TOKEN_NONE
+      && llm_vocab_find_special (vocab, "<|assistant|>") != LLM_TOKEN_NONE)
+    return LLM_CHAT_FORM_PHI3;
   if (strstr (chat_template, "[INST]") != NULL && llm_vocab_bos (vocab) != LLM_TOKEN_NONE && llm_vocab_eos (vocab) != LLM_TOKEN_NONE)
     return LLM_CHAT_FORM_LLAMA2;
   return LLM_CHAT_FORM_PLAIN;
@@ -124,6 +129,13 @@ invalid (GError **error, guint index, const char *what)
   return FALSE;
 }
 
+/* Strict turns, and a system message only as the beginning of the first one. */
+static gboolean
+takes_turns (LlmChatForm form)
+{
+  return form == LLM_CHAT_FORM_LLAMA2 || form == LLM_CHAT_FORM_GEMMA;
+}
+
 static gboolean
 check_order (LlmChatForm form, const GPtrArray *messages, gboolean open_answer, GError **error)
 {
@@ -140,7 +152,7 @@ check_order (LlmChatForm form, const GPtrArray *messages, gboolean open_answer, 
 
       if (role == LLM_ROLE_SYSTEM && i > 0)
         return invalid (error, i, "a system message can only be the first one");
-      if (form == LLM_CHAT_FORM_LLAMA2 && role != LLM_ROLE_SYSTEM
+      if (takes_turns (form) && role != LLM_ROLE_SYSTEM
           && (role == before || (before == LLM_ROLE_SYSTEM && role == LLM_ROLE_ASSISTANT)))
         return invalid (error, i, "this model needs user and assistant to take turns, the user first");
       before = role;
@@ -202,6 +214,44 @@ write_llama2 (LlmPrompt *self, const LlmVocab *vocab, const LlmMessage *message,
     }
 }
 
+/* @system: as in Llama 2. */
+static void
+write_gemma (LlmPrompt *self, const LlmVocab *vocab, const LlmMessage *message, const LlmMessage *system)
+{
+  add_special (self, vocab, "<start_of_turn>");
+  add_text (self, message->role == LLM_ROLE_ASSISTANT ? "model\n" : "user\n");
+  if (system != NULL)
+    {
+      add_text (self, system->content);
+      add_text (self, "\n\n");
+    }
+  add_trimmed (self, message->content);
+  add_special (self, vocab, "<end_of_turn>");
+  add_text (self, "\n");
+}
+
+/* A vocabulary without <|system|> gets the word as text. */
+static void
+open_phi3 (LlmPrompt *self, const LlmVocab *vocab, LlmRole role)
+{
+  static const char *const marks[] = { "<|system|>", "<|user|>", "<|assistant|>" };
+
+  if (llm_vocab_find_special (vocab, marks[role]) != LLM_TOKEN_NONE)
+    add_special (self, vocab, marks[role]);
+  else
+    add_text (self, marks[role]);
+  add_text (self, "\n");
+}
+
+static void
+write_phi3 (LlmPrompt *self, const LlmVocab *vocab, const LlmMessage *message)
+{
+  open_phi3 (self, vocab, message->role);
+  add_text (self, message->content);
+  add_special (self, vocab, "<|end|>");
+  add_text (self, "\n");
+}
+
 static void
 write_all (LlmPrompt *self, LlmChatForm form, const LlmVocab *vocab, const GPtrArray *messages)
 {
@@ -209,20 +259,49 @@ write_all (LlmPrompt *self, LlmChatForm form, const LlmVocab *vocab, const GPtrA
 
   for (guint i = 0; i < messages->len; i++)
     {
-      const LlmMessage *message = messages->pdata[i];
+      const LlmMessage *message = messages->pdata[i], *system = i == 1 && first->role == LLM_ROLE_SYSTEM ? first : NULL;
 
       if (form == LLM_CHAT_FORM_CHATML)
         write_chatml (self, vocab, message);
       else if (form == LLM_CHAT_FORM_LLAMA3)
         write_llama3 (self, vocab, message);
       else if (form == LLM_CHAT_FORM_LLAMA2 && message->role != LLM_ROLE_SYSTEM)
-        write_llama2 (self, vocab, message, i == 1 && first->role == LLM_ROLE_SYSTEM ? first : NULL);
+        write_llama2 (self, vocab, message, system);
+      else if (form == LLM_CHAT_FORM_GEMMA && message->role != LLM_ROLE_SYSTEM)
+        write_gemma (self, vocab, message, system);
+      else if (form == LLM_CHAT_FORM_PHI3)
+        write_phi3 (self, vocab, message);
       else if (form == LLM_CHAT_FORM_PLAIN)
         {
           add_text (self, i > 0 ? "\n" : "");
           add_text (self, message->content);
         }
     }
+}
+
+/* The beginning of the answer. */
+static void
+write_opening (LlmPrompt *self, LlmChatForm form, const LlmVocab *vocab)
+{
+  if (form == LLM_CHAT_FORM_CHATML)
+    {
+      add_special (self, vocab, "<|im_start|>");
+      add_text (self, "assistant\n");
+    }
+  else if (form == LLM_CHAT_FORM_LLAMA3)
+    {
+      add_special (self, vocab, "<|start_header_id|>");
+      add_text (self, "assistant");
+      add_special (self, vocab, "<|end_header_id|>");
+      add_text (self, "\n\n");
+    }
+  else if (form == LLM_CHAT_FORM_GEMMA)
+    {
+      add_special (self, vocab, "<start_of_turn>");
+      add_text (self, "model\n");
+    }
+  else if (form == LLM_CHAT_FORM_PHI3)
+    open_phi3 (self, vocab, LLM_ROLE_ASSISTANT);
 }
 
 LlmPrompt *
@@ -239,18 +318,8 @@ llm_chat_render (LlmChatForm form, const LlmVocab *vocab, const GPtrArray *messa
   if (form == LLM_CHAT_FORM_LLAMA3)
     add_token (self, llm_vocab_bos (vocab));
   write_all (self, form, vocab, messages);
-  if (open_answer && form == LLM_CHAT_FORM_CHATML)
-    {
-      add_special (self, vocab, "<|im_start|>");
-      add_text (self, "assistant\n");
-    }
-  else if (open_answer && form == LLM_CHAT_FORM_LLAMA3)
-    {
-      add_special (self, vocab, "<|start_header_id|>");
-      add_text (self, "assistant");
-      add_special (self, vocab, "<|end_header_id|>");
-      add_text (self, "\n\n");
-    }
+  if (open_answer)
+    write_opening (self, form, vocab);
   return seal (self);
 }
 

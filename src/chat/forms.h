@@ -18,6 +18,8 @@ typedef enum {
   LLM_CHAT_FORM_CHATML, /* <|im_start|>role\n...<|im_end|>\n: Qwen 2 and many others */
   LLM_CHAT_FORM_LLAMA2, /* [INST] <<SYS>>...: Llama 2, Mistral */
   LLM_CHAT_FORM_LLAMA3, /* <|start_header_id|>role<|end_header_id|>\n\n...<|eot_id|> */
+  LLM_CHAT_FORM_GEMMA,  /* <start_of_turn>role\n...<end_of_turn>\n, the assistant is "model" */
+  LLM_CHAT_FORM_PHI3,   /* <|role|>\n...<|end|>\n */
 } LlmChatForm;
 
 typedef enum { LLM_ROLE_SYSTEM, LLM_ROLE_USER, LLM_ROLE_ASSISTANT } LlmRole;

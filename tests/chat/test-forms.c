@@ -10,7 +10,7 @@
 static LlmVocab *
 tiny_vocab (void)
 {
-  g_autoptr (GBytes) bytes = llm_test_tiny_model (&(LlmTestModel) { 0 });
+  g_autoptr (GBytes) bytes = llm_test_tiny_model (&(LlmTestModel) { .more_specials = TRUE });
   g_autoptr (LlmGguf) gguf = llm_gguf_parse (bytes, g_bytes_get_size (bytes), NULL);
   g_autoptr (GError) error = NULL;
   LlmVocab *vocab = llm_vocab_new (gguf, &error);
@@ -65,6 +65,9 @@ test_forms (void)
     { LLM_CHAT_FORM_LLAMA3, "{<|begin_of_text|>}{<|start_header_id|>}system{<|end_header_id|>}\n\nS{<|eot_id|>}{<|start_header_id|>}user{<|end_header_id|>}"
                             "\n\nA{<|eot_id|>}{<|start_header_id|>}assistant{<|end_header_id|>}\n\nB{<|eot_id|>}{<|start_header_id|>}user{<|end_header_id|>}"
                             "\n\nC{<|eot_id|>}{<|start_header_id|>}assistant{<|end_header_id|>}\n\n" },
+    { LLM_CHAT_FORM_GEMMA, "{<start_of_turn>}user\nS\n\nA{<end_of_turn>}\n{<start_of_turn>}model\nB{<end_of_turn>}\n{<start_of_turn>}user\nC{<end_of_turn>}\n"
+                           "{<start_of_turn>}model\n" },
+    { LLM_CHAT_FORM_PHI3, "<|system|>\nS{<|end|>}\n{<|user|>}\n A {<|end|>}\n{<|assistant|>}\nB{<|end|>}\n{<|user|>}\nC{<|end|>}\n{<|assistant|>}\n" },
   };
   g_autoptr (LlmVocab) vocab = tiny_vocab ();
   g_autoptr (GPtrArray) messages = parse (TALK, NULL);
@@ -92,6 +95,8 @@ test_detect (void)
   g_assert_cmpint (llm_chat_form_detect ("x <|im_start|> y <|im_end|>", vocab), ==, LLM_CHAT_FORM_CHATML);
   g_assert_cmpint (llm_chat_form_detect ("<|start_header_id|><|end_header_id|><|eot_id|>", vocab), ==, LLM_CHAT_FORM_LLAMA3);
   g_assert_cmpint (llm_chat_form_detect ("[INST] {{ x }} [/INST]", vocab), ==, LLM_CHAT_FORM_LLAMA2);
+  g_assert_cmpint (llm_chat_form_detect ("'<start_of_turn>' + role + '<end_of_turn>'", vocab), ==, LLM_CHAT_FORM_GEMMA);
+  g_assert_cmpint (llm_chat_form_detect ("'<|' + role + '|>' + '<|end|>'", vocab), ==, LLM_CHAT_FORM_PHI3);
   g_assert_cmpint (llm_chat_form_detect ("<|turn|>", vocab), ==, LLM_CHAT_FORM_PLAIN); /* tokens the vocabulary has not */
 }
 
@@ -134,6 +139,8 @@ test_order (void)
     { LLM_CHAT_FORM_LLAMA2, "[{'role': <'user'>, 'content': <'a'>}, {'role': <'user'>, 'content': <'b'>}]", TRUE, "message 1: this model needs" },
     { LLM_CHAT_FORM_LLAMA2, "[{'role': <'assistant'>, 'content': <'a'>}, {'role': <'user'>, 'content': <'b'>}]", TRUE, "message 0: this model needs" },
     { LLM_CHAT_FORM_LLAMA3, "[{'role': <'user'>, 'content': <'a'>}, {'role': <'user'>, 'content': <'b'>}]", TRUE, NULL },
+    { LLM_CHAT_FORM_GEMMA, "[{'role': <'user'>, 'content': <'a'>}, {'role': <'user'>, 'content': <'b'>}]", TRUE, "message 1: this model needs" },
+    { LLM_CHAT_FORM_PHI3, "[{'role': <'user'>, 'content': <'a'>}, {'role': <'user'>, 'content': <'b'>}]", TRUE, NULL },
   };
   g_autoptr (LlmVocab) vocab = tiny_vocab ();
 

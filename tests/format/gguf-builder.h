@@ -51,6 +51,7 @@ typedef struct {
   guint n_kv_heads;          /* [2] */
   guint context_length;      /* [512] */
   gboolean untied;           /* with an output.weight of its own */
+  gboolean more_specials;    /* those of Gemma and Phi too */
 } LlmTestModel;
 
 /* A valid model with random weights and a byte-level BPE vocabulary: ids 0-255 are the bytes in

@@ -30,7 +30,10 @@ static const char *const merges[] = {
 
 static const char *const specials[] = {
   "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
+  /* with more_specials */
+  "<start_of_turn>", "<end_of_turn>", "<|user|>", "<|assistant|>", "<|end|>",
 };
+#define N_MORE_SPECIALS 5
 
 /* The byte-level alphabet of GPT-2: printable bytes are themselves, the others U+0100 and up. */
 static char *
@@ -87,7 +90,7 @@ add_vocabulary (LlmGgufBuilder *b, const LlmTestModel *o)
       add_token (texts, types, with_spaces (joined), 1);
     }
   first_special = texts->len;
-  for (guint i = 0; i < G_N_ELEMENTS (specials); i++)
+  for (guint i = 0; i < G_N_ELEMENTS (specials) - (o->more_specials ? 0 : N_MORE_SPECIALS); i++)
     add_token (texts, types, g_strdup (specials[i]), 3);
   llm_gguf_builder_str (b, "tokenizer.ggml.model", "gpt2");
   llm_gguf_builder_str (b, "tokenizer.ggml.pre", llama ? "llama-bpe" : "qwen2");
