@@ -12,7 +12,7 @@ void main ()
   if (head >= p.n_heads)
     return;
   uint at = r * p.y_width + head * p.head_dim;
-  uint a = at + (p.interleaved != 0 ? 2 * i : i), b = at + (p.interleaved != 0 ? 2 * i + 1 : i + half_dim);
+  uint a = at + (p.mode != 0 ? 2 * i : i), b = at + (p.mode != 0 ? 2 * i + 1 : i + half_dim);
   float c = z[r * p.rope_dim + 2 * i], s = z[r * p.rope_dim + 2 * i + 1];
   float ya = y[a], yb = y[b];
   y[a] = ya * c - yb * s;

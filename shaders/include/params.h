@@ -21,7 +21,7 @@ struct LlmParams {
   LLM_UINT z_width;
   LLM_UINT n_cols;     /* of the weight */
   LLM_UINT n_rows;
-  LLM_UINT has_z;      /* matmul: a residual is bound */
+  LLM_UINT has_z;      /* matmul: a residual is bound; glu: a second operand */
   LLM_UINT out_rows;   /* the rows are those of OUT */
   LLM_UINT max_rows;   /* R */
   LLM_UINT n_heads;
@@ -29,9 +29,13 @@ struct LlmParams {
   LLM_UINT head_dim;   /* of queries and keys */
   LLM_UINT head_dim_v;
   LLM_UINT rope_dim;
-  LLM_UINT interleaved;
   LLM_UINT page_tokens;
-  float scale;         /* attention; rms-norm: eps */
+  LLM_UINT window;     /* attention; 0 = none */
+  LLM_UINT n_used;     /* experts of a row */
+  LLM_UINT n_experts;
+  LLM_UINT mode;       /* embed: source; rope: interleaved; glu: activation; route: normalise */
+  float scale;         /* norms: eps */
+  float cap;           /* 0 = none */
 };
 
 #define BATCH_N_ROWS 0
@@ -40,16 +44,24 @@ struct LlmParams {
 #define BATCH_TOKEN 4
 #define BATCH_POSITION(R) (4 + (R))
 #define BATCH_SLOT(R) (4 + 2 * (R))
-#define BATCH_OUT_ROW(R) (4 + 3 * (R))
-#define BATCH_TABLE(R) (4 + 4 * (R))
+#define BATCH_N_KEYS(R) (4 + 3 * (R))
+#define BATCH_OUT_ROW(R) (4 + 4 * (R))
+#define BATCH_TABLE(R) (4 + 5 * (R))
+
+#define EMBED_TOKEN 0
+#define EMBED_POSITION 1
+#define EMBED_FIRST 2
+
+#define ACT_SILU 0
+#define ACT_GELU 1
+#define ACT_GELU_TANH 2
+#define ACT_SWIGLU_CLAMPED 3
 
 #define GROUP 64       /* threads of a workgroup, all shaders */
 #define TILE_W 16      /* matmul: weight rows of a workgroup */
 #define TILE_X 4       /* matmul: input rows of a workgroup */
-
-#define DTYPE_F32 0
-#define DTYPE_F16 1
-#define DTYPE_Q4_0 2
-#define DTYPE_Q8_0 8
+#define BLOCK_RUN 8    /* elements that are decoded at a time, where the type has blocks; else 1 */
+#define MAX_DIMS 16    /* attention: of a thread; head_dim_v <= GROUP * MAX_DIMS */
+#define MAX_EXPERTS 1024
 
 #endif

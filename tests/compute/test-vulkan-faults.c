@@ -11,6 +11,7 @@
 #include "compute/ops-fixture.h"
 
 #define N_TOKENS 11
+#define BLOCK 256
 #define WIDTH 16
 #define MAX_CALLS 2000
 #define N_KINDS 22 /* of calls that the layer can fail */
@@ -18,17 +19,18 @@
 static FaultArm arm;
 static FaultFired fired;
 
-static const LlmKvLayout layout = { 2, 1, WIDTH, WIDTH, 16, LLM_DTYPE_F16 };
+static const LlmKvLayout layout = { 1, 1, WIDTH, WIDTH, 16, LLM_DTYPE_F16 };
 
-/* Every kind of op, two layers. */
+/* Like a small model. */
 static OpsModel *
 model_new (void)
 {
   OpsModel *model = ops_model_new (&layout, 4);
   LlmPlan *plan = model->plan;
   LlmRopeParams rope = { 1, WIDTH, WIDTH, FALSE, 10000, 1 };
-  LlmValueId x = llm_plan_embed (plan, ops_model_weight (model, LLM_DTYPE_F16, N_TOKENS, WIDTH));
+  LlmValueId x = llm_plan_embed (plan, ops_model_weight (model, LLM_DTYPE_IQ3_S, N_TOKENS, BLOCK)); /* has a code book */
 
+  x = llm_plan_matmul (plan, ops_model_weight (model, LLM_DTYPE_F32, WIDTH, BLOCK), x, LLM_NONE, LLM_NONE);
   for (guint layer = 0; layer < layout.n_layers; layer++)
     {
       LlmAttentionParams attention = { layer, 1, 0.25f };

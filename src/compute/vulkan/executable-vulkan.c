@@ -22,6 +22,7 @@ typedef struct {
   double **rope_freq;       /* [n_ops]: the frequencies of a rope op, owned by the first op that has them */
   guint *rope_of;           /* [n_ops]: index into ropes */
   LlmVkBuffer batch, counts, nothing;
+  VkPipeline *pipelines;    /* [n_ops] lent by the device */
   VkDescriptorPool pool;
   VkDescriptorSet *sets;    /* [n_ops] */
   VkCommandBuffer commands;
@@ -56,7 +57,25 @@ llm_vk_executable_free (LlmExecutable *executable)
   g_free (self->activations);
   g_free (self->ropes);
   g_free (self->sets);
+  g_free (self->pipelines);
   g_free (self);
+}
+
+static gboolean
+find_pipelines (Executable *self, const LlmPlan *plan, GError **error)
+{
+  guint n = llm_plan_n_ops (plan);
+
+  self->pipelines = g_new0 (VkPipeline, MAX (n, 1));
+  for (guint i = 0; i < n; i++)
+    {
+      const LlmOp *op = llm_plan_op (plan, i);
+
+      self->pipelines[i] = llm_vk_pipeline (self->device, op->kind, llm_vk_op_dtype (plan, op), error);
+      if (self->pipelines[i] == VK_NULL_HANDLE)
+        return FALSE;
+    }
+  return TRUE;
 }
 
 static gboolean
@@ -164,48 +183,6 @@ make_tables (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, 
          && llm_vk_check (vkAllocateCommandBuffers (self->device->device, &commands, &self->commands), "commands", error);
 }
 
-static gboolean
-can_read (const LlmPlan *plan, LlmWeightId w)
-{
-  LlmDtype dtype = w != LLM_NONE ? (LlmDtype) llm_plan_weight_at (plan, w)->dtype->id : LLM_DTYPE_F32;
-
-  return dtype == LLM_DTYPE_F32 || dtype == LLM_DTYPE_F16 || dtype == LLM_DTYPE_Q8_0 || dtype == LLM_DTYPE_Q4_0;
-}
-
-/* What the shaders can do of an op. */
-static gboolean
-can_run (const LlmPlan *plan, const LlmOp *op)
-{
-  if (!can_read (plan, op->w))
-    return FALSE;
-  switch (op->kind)
-    {
-    case LLM_OP_EMBED:
-      return op->p.embed.source == LLM_EMBED_TOKEN && op->p.embed.scale == 1;
-    case LLM_OP_RMS_NORM:
-      return llm_plan_weight_at (plan, op->w)->n_cols == llm_plan_value (plan, op->x)->width;
-    case LLM_OP_ATTENTION:
-      return op->w == LLM_NONE && op->p.attention.window == 0 && op->p.attention.cap == 0;
-    case LLM_OP_GLU:
-      return op->z != LLM_NONE && op->p.glu.act == LLM_ACT_SILU;
-    default:
-      return op->kind < LLM_OP_LAYER_NORM;
-    }
-}
-
-static gboolean
-check_ops (const LlmPlan *plan, GError **error)
-{
-  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
-    if (!can_run (plan, llm_plan_op (plan, i)))
-      {
-        g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the Vulkan device cannot run op %u (%s) of this model; the CPU can", i,
-                     llm_op_name (llm_plan_op (plan, i)->kind));
-        return FALSE;
-      }
-  return TRUE;
-}
-
 LlmExecutable *
 llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
 {
@@ -213,8 +190,8 @@ llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limi
 
   self->device = (LlmVkDevice *) device;
   self->parent.plan = plan;
-  if (check_ops (plan, error) && upload_weights (self, plan, error) && make_activations (self, plan, limits, error) && make_ropes (self, plan, limits, error)
-      && make_tables (self, plan, limits, error))
+  if (find_pipelines (self, plan, error) && upload_weights (self, plan, error) && make_activations (self, plan, limits, error)
+      && make_ropes (self, plan, limits, error) && make_tables (self, plan, limits, error))
     return &self->parent;
   llm_vk_executable_free (&self->parent);
   return NULL;
@@ -228,24 +205,31 @@ typedef struct {
 } Binding;
 
 static Binding
+whole (const LlmVkBuffer *buffer)
+{
+  return (Binding) { buffer->buffer, 0, buffer->size };
+}
+
+static Binding
 value_binding (const Executable *self, LlmValueId v)
 {
-  const LlmVkBuffer *buffer = v != LLM_NONE ? &self->activations[llm_plan_value (self->parent.plan, v)->buffer] : &self->nothing;
-
-  return (Binding) { buffer->buffer, 0, buffer->size };
+  return whole (v != LLM_NONE ? &self->activations[llm_plan_value (self->parent.plan, v)->buffer] : &self->nothing);
 }
 
 static void
 bind_op (Executable *self, guint i, const LlmOp *op, const LlmVkKv *kv)
 {
   Binding bindings[6] = { value_binding (self, op->x), value_binding (self, op->z), value_binding (self, op->y) };
+  const LlmVkBuffer *codebook = llm_vk_codebook (self->device, llm_vk_op_dtype (self->parent.plan, op));
   VkDescriptorBufferInfo infos[6];
   VkWriteDescriptorSet writes[6];
 
-  bindings[3] = (Binding) { self->batch.buffer, 0, self->batch.size };
+  bindings[3] = whole (&self->batch);
   bindings[4] = bindings[5] = value_binding (self, LLM_NONE);
+  if (codebook != NULL)
+    bindings[4] = whole (codebook);
   if (op->kind == LLM_OP_ROPE)
-    bindings[1] = (Binding) { self->ropes[self->rope_of[i]].buffer, 0, self->ropes[self->rope_of[i]].size };
+    bindings[1] = whole (&self->ropes[self->rope_of[i]]);
   if (op->kind == LLM_OP_KV_WRITE || op->kind == LLM_OP_ATTENTION)
     {
       guint layer = op->kind == LLM_OP_KV_WRITE ? op->p.kv_write.layer : op->p.attention.layer;
@@ -262,68 +246,22 @@ bind_op (Executable *self, guint i, const LlmOp *op, const LlmVkKv *kv)
   vkUpdateDescriptorSets (self->device->device, 6, writes, 0, NULL);
 }
 
-static guint
-width_of (const Executable *self, LlmValueId v)
-{
-  return v != LLM_NONE ? llm_plan_value (self->parent.plan, v)->width : 0;
-}
-
 static struct LlmParams
 op_params (const Executable *self, const LlmOp *op)
 {
-  const LlmPlan *plan = self->parent.plan;
-  const LlmKvLayout *kv = llm_plan_kv_layout (plan);
-  struct LlmParams p = { 0 };
+  struct LlmParams p = llm_vk_op_params (self->parent.plan, op, self->parent.limits.max_rows);
 
   if (op->w != LLM_NONE)
     {
       p.w.x = (guint32) self->weights[op->w].address;
       p.w.y = (guint32) (self->weights[op->w].address >> 32);
-      p.n_cols = (guint32) llm_plan_weight_at (plan, op->w)->n_cols;
-      p.n_rows = (guint32) llm_plan_weight_at (plan, op->w)->n_rows;
     }
   if (op->b != LLM_NONE)
     {
       p.b.x = (guint32) self->weights[op->b].address;
       p.b.y = (guint32) (self->weights[op->b].address >> 32);
     }
-  p.x_width = width_of (self, op->x);
-  p.y_width = width_of (self, op->y);
-  p.z_width = width_of (self, op->z);
-  p.has_z = op->z != LLM_NONE;
-  p.out_rows = op->x != LLM_NONE && llm_plan_value (plan, op->x)->rows == LLM_ROWS_OUT;
-  p.max_rows = self->parent.limits.max_rows;
-  p.n_kv_heads = kv->n_kv_heads;
-  p.head_dim = kv->head_dim_k;
-  p.head_dim_v = kv->head_dim_v;
-  p.page_tokens = kv->page_tokens;
-  if (op->kind == LLM_OP_RMS_NORM)
-    p.scale = op->p.norm.eps;
-  else if (op->kind == LLM_OP_ATTENTION)
-    {
-      p.scale = op->p.attention.scale;
-      p.n_heads = op->p.attention.n_heads;
-    }
-  else if (op->kind == LLM_OP_ROPE)
-    {
-      p.n_heads = op->p.rope.n_heads;
-      p.head_dim = op->p.rope.head_dim;
-      p.rope_dim = op->p.rope.dim;
-      p.interleaved = (guint32) op->p.rope.interleaved;
-    }
   return p;
-}
-
-static VkPipeline
-op_pipeline (const Executable *self, const LlmOp *op)
-{
-  guint variant = 0;
-
-  if (op->kind == LLM_OP_MATMUL || op->kind == LLM_OP_EMBED)
-    variant = llm_vk_dtype_index ((LlmDtype) llm_plan_weight_at (self->parent.plan, op->w)->dtype->id);
-  else if (op->kind == LLM_OP_KV_WRITE || op->kind == LLM_OP_ATTENTION)
-    variant = llm_vk_dtype_index (llm_plan_kv_layout (self->parent.plan)->dtype);
-  return self->device->pipelines[op->kind][variant];
 }
 
 static gboolean
@@ -351,7 +289,7 @@ record (Executable *self, const LlmVkKv *kv, GError **error)
       struct LlmParams params = op_params (self, op);
 
       bind_op (self, i, op, kv);
-      vkCmdBindPipeline (self->commands, VK_PIPELINE_BIND_POINT_COMPUTE, op_pipeline (self, op));
+      vkCmdBindPipeline (self->commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->pipelines[i]);
       vkCmdBindDescriptorSets (self->commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->device->pipeline_layout, 0, 1, &self->sets[i], 0, NULL);
       vkCmdPushConstants (self->commands, self->device->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof params, &params);
       vkCmdDispatchIndirect (self->commands, self->counts.buffer, i * sizeof (VkDispatchIndirectCommand));
@@ -377,6 +315,8 @@ write_batch (Executable *self, const LlmBatch *batch)
   memcpy (words + BATCH_TOKEN, batch->token, batch->n_rows * 4);
   memcpy (words + BATCH_POSITION (max), batch->position, batch->n_rows * 4);
   memcpy (words + BATCH_SLOT (max), batch->slot, batch->n_rows * 4);
+  for (guint r = 0; r < batch->n_rows; r++)
+    words[BATCH_N_KEYS (max) + r] = batch->n_keys != NULL ? batch->n_keys[r] : batch->position[r] + 1;
   if (batch->n_out > 0)
     memcpy (words + BATCH_OUT_ROW (max), batch->out_row, batch->n_out * 4);
   for (guint s = 0; s < batch->n_slots; s++)
@@ -399,12 +339,6 @@ write_ropes (Executable *self, const LlmBatch *batch)
     }
 }
 
-static guint32
-groups (guint64 n, guint per_group)
-{
-  return (guint32) ((n + per_group - 1) / per_group);
-}
-
 static void
 write_counts (Executable *self, const LlmBatch *batch)
 {
@@ -412,26 +346,7 @@ write_counts (Executable *self, const LlmBatch *batch)
   VkDispatchIndirectCommand *counts = self->counts.map;
 
   for (guint i = 0; i < llm_plan_n_ops (plan); i++)
-    {
-      const LlmOp *op = llm_plan_op (plan, i);
-      LlmValueId shape = op->y != LLM_NONE ? op->y : op->x;
-      guint32 rows = llm_plan_value (plan, shape)->rows == LLM_ROWS_OUT ? batch->n_out : batch->n_rows, x = groups (width_of (self, shape), GROUP);
-
-      if (op->kind == LLM_OP_MATMUL)
-        {
-          x = groups (llm_plan_weight_at (plan, op->w)->n_rows, TILE_W);
-          rows = groups (rows, TILE_X);
-        }
-      else if (op->kind == LLM_OP_RMS_NORM)
-        x = 1;
-      else if (op->kind == LLM_OP_ATTENTION)
-        x = op->p.attention.n_heads;
-      else if (op->kind == LLM_OP_ROPE)
-        x = groups ((guint64) op->p.rope.n_heads * op->p.rope.dim / 2, GROUP);
-      else if (op->kind == LLM_OP_KV_WRITE)
-        x = groups (MAX (width_of (self, op->x), width_of (self, op->z)), GROUP);
-      counts[i] = (VkDispatchIndirectCommand) { x, rows, 1 };
-    }
+    counts[i] = llm_vk_op_groups (plan, llm_plan_op (plan, i), batch);
 }
 
 gboolean
@@ -439,11 +354,6 @@ llm_vk_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch
 {
   Executable *self = (Executable *) executable;
 
-  if (batch->n_keys != NULL)
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the Vulkan device cannot run encoders; the CPU can");
-      return FALSE;
-    }
   if (self->recorded_for != ((const LlmVkKv *) kv)->serial && !record (self, (const LlmVkKv *) kv, error))
     return FALSE;
   write_batch (self, batch);

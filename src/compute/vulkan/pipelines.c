@@ -1,31 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One shader an op; the element type is a specialisation constant.
+ * One shader for an op and an element type; a pipeline is made when the first plan needs it,
+ * because a driver takes its time over each.
  */
+#include "base/error.h"
 #include "compute/vulkan/vk.h"
-#include "compute/vulkan/shader-table.h"
+#include "shader-table.h"
 
-#define N_BINDINGS 6 /* x, z, y, batch, K, V */
+#define N_BINDINGS 6 /* x, z, y, batch, K or code book, V */
 
-static const guint32 dtype_constants[LLM_VK_N_DTYPES] = { DTYPE_F32, DTYPE_F16, DTYPE_Q8_0, DTYPE_Q4_0 };
-
-guint
-llm_vk_dtype_index (LlmDtype dtype)
-{
-  return dtype == LLM_DTYPE_F32 ? 0 : dtype == LLM_DTYPE_F16 ? 1 : dtype == LLM_DTYPE_Q8_0 ? 2 : 3;
-}
-
-/* How many element types an op has shaders for. */
-static guint
-n_variants (LlmOpKind op)
-{
-  if (op == LLM_OP_MATMUL || op == LLM_OP_EMBED)
-    return LLM_VK_N_DTYPES;
-  return op == LLM_OP_KV_WRITE || op == LLM_OP_ATTENTION ? 2 : 1;
-}
-
-static gboolean
-make_layouts (LlmVkDevice *device, GError **error)
+gboolean
+llm_vk_pipelines_init (LlmVkDevice *device, GError **error)
 {
   VkDescriptorSetLayoutBinding bindings[N_BINDINGS];
   VkPushConstantRange push = { VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof (struct LlmParams) };
@@ -39,47 +24,84 @@ make_layouts (LlmVkDevice *device, GError **error)
 }
 
 static gboolean
-make_pipeline (LlmVkDevice *device, VkShaderModule module, guint32 dtype, VkPipeline *pipeline, GError **error)
+make_pipeline (LlmVkDevice *device, const guint32 *words, gsize size, VkPipeline *pipeline, GError **error)
 {
-  VkSpecializationMapEntry entry = { 0, 0, sizeof dtype };
-  VkSpecializationInfo constants = { 1, &entry, sizeof dtype, &dtype };
+  VkShaderModuleCreateInfo module = { VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, NULL, 0, size, words };
   VkComputePipelineCreateInfo info = {
     .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-    .stage = { VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO, NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, module, "main", &constants },
+    .stage = { VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO, NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, VK_NULL_HANDLE, "main", NULL },
     .layout = device->pipeline_layout,
   };
+  gboolean ok;
 
-  return llm_vk_check (vkCreateComputePipelines (device->device, VK_NULL_HANDLE, 1, &info, NULL, pipeline), "a pipeline", error);
+  if (!llm_vk_check (vkCreateShaderModule (device->device, &module, NULL, &info.stage.module), "a shader", error))
+    return FALSE;
+  ok = llm_vk_check (vkCreateComputePipelines (device->device, VK_NULL_HANDLE, 1, &info, NULL, pipeline), "a pipeline", error);
+  vkDestroyShaderModule (device->device, info.stage.module, NULL);
+  return ok;
 }
 
-gboolean
-llm_vk_pipelines_init (LlmVkDevice *device, GError **error)
+LlmVkBuffer *
+llm_vk_codebook (LlmVkDevice *device, guint32 dtype)
 {
-  gboolean ok = make_layouts (device, error);
+  static const struct {
+    LlmDtype dtype;
+    LlmCodebookId book;
+  } books[] = {
+    { LLM_DTYPE_IQ1_S, LLM_CODEBOOK_IQ1 },         { LLM_DTYPE_IQ1_M, LLM_CODEBOOK_IQ1 },     { LLM_DTYPE_IQ2_XXS, LLM_CODEBOOK_IQ2_XXS },
+    { LLM_DTYPE_IQ2_XS, LLM_CODEBOOK_IQ2_XS },     { LLM_DTYPE_IQ2_S, LLM_CODEBOOK_IQ2_S },   { LLM_DTYPE_IQ3_XXS, LLM_CODEBOOK_IQ3_XXS },
+    { LLM_DTYPE_IQ3_S, LLM_CODEBOOK_IQ3_S },
+  };
 
-  for (guint op = 0; op < LLM_N_OPS && ok; op++)
-    {
-      VkShaderModuleCreateInfo info = { VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, NULL, 0, llm_shaders[op].size, llm_shaders[op].words };
-      VkShaderModule module;
+  for (guint i = 0; i < G_N_ELEMENTS (books); i++)
+    if (books[i].dtype == dtype)
+      return &device->codebooks[books[i].book];
+  return NULL;
+}
 
-      if (info.codeSize == 0) /* no shader for it */
-        continue;
-      ok = llm_vk_check (vkCreateShaderModule (device->device, &info, NULL, &module), "a shader", error);
-      if (!ok)
-        break;
-      for (guint i = 0; i < n_variants ((LlmOpKind) op) && ok; i++)
-        ok = make_pipeline (device, module, dtype_constants[i], &device->pipelines[op][i], error);
-      vkDestroyShaderModule (device->device, module, NULL);
-    }
-  return ok;
+static gboolean
+load_codebook (LlmVkDevice *device, guint32 dtype, GError **error)
+{
+  LlmVkBuffer *buffer = llm_vk_codebook (device, dtype);
+  const LlmCodebook *book;
+
+  if (buffer == NULL || buffer->buffer != VK_NULL_HANDLE)
+    return TRUE;
+  book = llm_codebook_get ((LlmCodebookId) (buffer - device->codebooks));
+  if (!llm_vk_buffer_init (device, buffer, (gsize) book->n_vectors * book->width, LLM_VK_DEVICE_ONLY, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, error))
+    return FALSE;
+  if (llm_vk_upload (device, buffer, book->values, (gsize) book->n_vectors * book->width, error))
+    return TRUE;
+  llm_vk_buffer_clear (device, buffer);
+  return FALSE;
+}
+
+VkPipeline
+llm_vk_pipeline (LlmVkDevice *device, LlmOpKind op, guint32 dtype, GError **error)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (llm_shaders); i++)
+    if (llm_shaders[i].op == op && llm_shaders[i].dtype == dtype)
+      {
+        VkPipeline *pipeline = &device->pipelines[op][dtype];
+
+        if (!load_codebook (device, dtype, error)
+            || (*pipeline == VK_NULL_HANDLE && !make_pipeline (device, llm_shaders[i].words, llm_shaders[i].size, pipeline, error)))
+          return VK_NULL_HANDLE;
+        return *pipeline;
+      }
+  g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "the Vulkan device has no shader for %s with elements of %s; the CPU can run it", llm_op_name (op),
+               llm_dtype_info (dtype) != NULL ? llm_dtype_info (dtype)->name : "an unknown type");
+  return VK_NULL_HANDLE;
 }
 
 void
 llm_vk_pipelines_clear (LlmVkDevice *device)
 {
+  for (guint i = 0; i < LLM_N_CODEBOOKS; i++)
+    llm_vk_buffer_clear (device, &device->codebooks[i]);
   for (guint op = 0; op < LLM_N_OPS; op++)
-    for (guint i = 0; i < LLM_VK_N_DTYPES; i++)
-      vkDestroyPipeline (device->device, device->pipelines[op][i], NULL);
+    for (guint dtype = 0; dtype < LLM_VK_N_DTYPES; dtype++)
+      vkDestroyPipeline (device->device, device->pipelines[op][dtype], NULL);
   vkDestroyPipelineLayout (device->device, device->pipeline_layout, NULL);
   vkDestroyDescriptorSetLayout (device->device, device->set_layout, NULL);
 }

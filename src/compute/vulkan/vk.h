@@ -8,12 +8,20 @@
 #include <vulkan/vulkan.h>
 
 #include "compute/vulkan/device-vulkan.h"
+#include "format/codebook.h"
 
 #define LLM_PARAMS_C
 #include "params.h"
 
-/* Pipelines: one per op, and per element type where the op reads weights or the KV cache. */
-#define LLM_VK_N_DTYPES 4
+#define LLM_VK_N_DTYPES 40 /* numbers of element types in the file format, rounded up */
+
+typedef struct {
+  VkBuffer buffer;
+  VkDeviceMemory memory;
+  VkDeviceSize size;
+  void *map;               /* NULL when the host cannot see it */
+  VkDeviceAddress address; /* 0 unless asked for */
+} LlmVkBuffer;
 
 typedef struct {
   LlmDevice parent;
@@ -26,19 +34,12 @@ typedef struct {
   VkPhysicalDeviceLimits limits;
   VkDescriptorSetLayout set_layout;
   VkPipelineLayout pipeline_layout;
-  VkPipeline pipelines[LLM_N_OPS][LLM_VK_N_DTYPES];
+  VkPipeline pipelines[LLM_N_OPS][LLM_VK_N_DTYPES]; /* by element type of the weight or the cache, else 0; made when a plan needs them */
+  LlmVkBuffer codebooks[LLM_N_CODEBOOKS];           /* likewise */
   VkCommandPool command_pool;
   VkFence fence; /* of the one batch that runs */
   guint64 n_caches; /* made so far */
 } LlmVkDevice;
-
-typedef struct {
-  VkBuffer buffer;
-  VkDeviceMemory memory;
-  VkDeviceSize size;
-  void *map;               /* NULL when the host cannot see it */
-  VkDeviceAddress address; /* 0 unless asked for */
-} LlmVkBuffer;
 
 typedef enum {
   LLM_VK_DEVICE_ONLY,  /* the host need not see it; it may */
@@ -61,7 +62,16 @@ gboolean llm_vk_run (LlmVkDevice *device, VkCommandBuffer commands, GError **err
 /* pipelines.c */
 gboolean llm_vk_pipelines_init (LlmVkDevice *device, GError **error);
 void llm_vk_pipelines_clear (LlmVkDevice *device);
-guint llm_vk_dtype_index (LlmDtype dtype);
+/* The pipeline of @op for the element type @dtype; loads the code book of that type, too.
+ * LLM_ERROR_NOT_SUPPORTED: there is no such shader. */
+VkPipeline llm_vk_pipeline (LlmVkDevice *device, LlmOpKind op, guint32 dtype, GError **error);
+/* NULL for a type without a code book. */
+LlmVkBuffer *llm_vk_codebook (LlmVkDevice *device, guint32 dtype);
+
+/* ops-vulkan.c */
+guint32 llm_vk_op_dtype (const LlmPlan *plan, const LlmOp *op); /* of the weight or the cache that its shader reads; else 0 */
+struct LlmParams llm_vk_op_params (const LlmPlan *plan, const LlmOp *op, guint max_rows); /* all but the addresses */
+VkDispatchIndirectCommand llm_vk_op_groups (const LlmPlan *plan, const LlmOp *op, const LlmBatch *batch);
 
 /* executable-vulkan.c */
 LlmExecutable *llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits, GError **error);

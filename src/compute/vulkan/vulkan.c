@@ -61,7 +61,7 @@ is_usable (VkPhysicalDevice physical, const VkPhysicalDeviceProperties *properti
     return FALSE;
   chain (&f);
   vkGetPhysicalDeviceFeatures2 (physical, &f.core);
-  return f.v11.storageBuffer16BitAccess && f.v12.bufferDeviceAddress && f.core.features.shaderInt16;
+  return f.v11.storageBuffer16BitAccess && f.v12.storageBuffer8BitAccess && f.v12.bufferDeviceAddress && f.core.features.shaderInt16;
 }
 
 static int
@@ -189,6 +189,7 @@ make_device (LlmVkDevice *self, GError **error)
 
   chain (&f);
   f.v11.storageBuffer16BitAccess = VK_TRUE;
+  f.v12.storageBuffer8BitAccess = VK_TRUE;
   f.v12.bufferDeviceAddress = VK_TRUE;
   f.core.features.shaderInt16 = VK_TRUE;
   info.pNext = &f.core;
