@@ -42,7 +42,7 @@ ops_model_weight (OpsModel *self, LlmDtype id, guint n_rows, guint n_cols)
   data = g_malloc (weight.n_bytes + 1);
   g_ptr_array_add (self->data, data);
   for (guint64 at = 0; at < weight.n_bytes; at += dtype->block_bytes)
-    llm_test_random_block (self->rand, dtype, data + 1 + at);
+    llm_test_random_block (self->rand, dtype, 1, data + 1 + at);
   weight.data = data + 1;
   return llm_plan_weight (self->plan, &weight);
 }

@@ -535,6 +535,25 @@ test_models (void)
 }
 
 static void
+test_every_type (void)
+{
+  for (guint32 id = 0; id < 64; id++)
+    {
+      LlmTestModel options = { .dtype = (LlmDtype) id, .d_model = 256, .d_ff = 256, .n_layers = 1 };
+      g_autoptr (Fixture) f = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autoptr (LlmModel) model = NULL;
+
+      if (llm_dtype_info (id) == NULL || llm_dtype_info (id)->decode == NULL)
+        continue;
+      f = fixture_new ();
+      model = fixture_load (f, D, &options, 64, 0, &error);
+      g_assert_no_error (error);
+      g_assert_no_error (fixture_run (f, fixture_job (f, D, "hello", 4))->error);
+    }
+}
+
+static void
 test_bad_models (void)
 {
   g_autoptr (Fixture) f = fixture_new ();
@@ -607,6 +626,7 @@ main (int argc, char **argv)
   g_test_add_func ("/engine/queue-full", test_queue_full);
   g_test_add_func ("/engine/unload", test_unload);
   g_test_add_func ("/engine/models", test_models);
+  g_test_add_func ("/engine/every-type", test_every_type);
   g_test_add_func ("/engine/bad-models", test_bad_models);
   g_test_add_func ("/engine/free", test_free);
   g_test_add_func ("/engine/chat", test_chat);

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "format/random-blocks.h"
+
 #define ALIGNMENT 32
 
 /* ---- bytes ---- */
@@ -239,10 +241,29 @@ quantize_q4_0 (GByteArray *out, const float *x)
     put (out, (guint8) (q[i] | q[i + 16] << 4), 1);
 }
 
+/* Not the values, but random codes of their size; the same for the same values. */
+static void
+put_random (GByteArray *out, const LlmDtypeInfo *dtype, const float *values)
+{
+  g_autoptr (GRand) rand = NULL;
+  guint8 block[256];
+  guint32 seed;
+  double squares = 0;
+
+  g_assert (dtype->block_bytes <= sizeof block);
+  for (guint i = 0; i < dtype->block_elems; i++)
+    squares += (double) values[i] * (double) values[i];
+  memcpy (&seed, values, sizeof seed);
+  rand = g_rand_new_with_seed (seed);
+  llm_test_random_block (rand, dtype, (float) sqrt (squares / dtype->block_elems), block);
+  g_byte_array_append (out, block, dtype->block_bytes);
+}
+
 static void
 put_values (GByteArray *out, LlmDtype dtype, const float *values, guint n)
 {
-  guint step = dtype == LLM_DTYPE_F32 || dtype == LLM_DTYPE_F16 ? 1 : 32;
+  const LlmDtypeInfo *info = llm_dtype_info (dtype);
+  guint step = info->block_elems;
 
   g_assert (n % step == 0);
   for (guint i = 0; i < n; i += step)
@@ -261,7 +282,7 @@ put_values (GByteArray *out, LlmDtype dtype, const float *values, guint n)
         quantize_q4_0 (out, values + i);
         break;
       default:
-        g_error ("gguf-builder cannot write type %d", (int) dtype);
+        put_random (out, info, values + i);
       }
 }
 

@@ -31,7 +31,8 @@ void llm_gguf_builder_i32s (LlmGgufBuilder *self, const char *key, const gint32 
 void llm_gguf_builder_f32s (LlmGgufBuilder *self, const char *key, const float *values, guint n);
 /* A value of any type: its bytes as they stand in the file, after the type. */
 void llm_gguf_builder_raw (LlmGgufBuilder *self, const char *key, LlmGgufType type, GBytes *value);
-/* Quantizes @values [n_rows, n_cols] to @dtype (F32, F16, Q8_0, Q4_0); n_rows 0: a vector of n_cols. */
+/* Quantizes @values [n_rows, n_cols] to @dtype; n_rows 0: a vector of n_cols. Types other than F32, F16, Q8_0 and Q4_0
+ * get random codes, in size like the values. */
 void llm_gguf_builder_tensor (LlmGgufBuilder *self, const char *name, LlmDtype dtype, guint n_cols, guint n_rows, const float *values);
 /* The whole file: header, padding to 32 bytes, tensors. (transfer full) */
 GBytes *llm_gguf_builder_end (LlmGgufBuilder *self);
@@ -45,8 +46,8 @@ typedef struct {
   guint64 seed;              /* same options, same bytes */
   const char *chat_template; /* [no such key] */
   guint n_layers;            /* [2] */
-  guint d_model;            /* a multiple of 32 and of 2 x n_heads [64] */
-  guint d_ff;                /* a multiple of 32 [128] */
+  guint d_model;            /* a multiple of the type's block and of 2 x n_heads [64] */
+  guint d_ff;                /* a multiple of the block [128] */
   guint n_heads;             /* [4] */
   guint n_kv_heads;          /* [2] */
   guint context_length;      /* [512] */

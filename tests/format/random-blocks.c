@@ -65,9 +65,9 @@ llm_test_set_scale (const LlmDtypeInfo *dtype, guint8 *block, float scale, float
 }
 
 void
-llm_test_random_block (GRand *rand, const LlmDtypeInfo *dtype, guint8 *to)
+llm_test_random_block (GRand *rand, const LlmDtypeInfo *dtype, float size, guint8 *to)
 {
-  float f = (float) llm_test_normal (rand);
+  float f = size * (float) llm_test_normal (rand);
   guint32 bits;
 
   memcpy (&bits, &f, sizeof bits);
@@ -82,6 +82,6 @@ llm_test_random_block (GRand *rand, const LlmDtypeInfo *dtype, guint8 *to)
     {
       for (guint i = 0; i < dtype->block_bytes; i++)
         to[i] = (guint8) g_rand_int_range (rand, 0, 256); /* every code, -128 and 15 too */
-      llm_test_set_scale (dtype, to, f / layouts[find (dtype)].size, (float) llm_test_normal (rand) / layouts[find (dtype)].size);
+      llm_test_set_scale (dtype, to, f / layouts[find (dtype)].size, size * (float) llm_test_normal (rand) / layouts[find (dtype)].size);
     }
 }

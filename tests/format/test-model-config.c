@@ -289,6 +289,30 @@ test_tiny_models (void)
     }
 }
 
+/* The matrices' type is the model's, whichever it is. */
+static void
+test_every_type (void)
+{
+  for (guint32 id = 0; id < 64; id++)
+    {
+      const LlmDtypeInfo *dtype = llm_dtype_info (id);
+      LlmTestModel options = { .dtype = (LlmDtype) id, .d_model = 256, .d_ff = 256, .n_layers = 1 };
+      g_autoptr (GBytes) bytes = NULL;
+      g_autoptr (GError) error = NULL;
+      g_autoptr (LlmGguf) gguf = NULL;
+      g_autoptr (LlmModelConfig) c = NULL;
+
+      if (dtype == NULL || dtype->decode == NULL)
+        continue;
+      bytes = llm_test_tiny_model (&options);
+      gguf = llm_gguf_parse (bytes, g_bytes_get_size (bytes), &error);
+      g_assert_no_error (error);
+      c = llm_model_config_new (gguf, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (c->quantization, ==, dtype->name);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -301,5 +325,6 @@ main (int argc, char **argv)
   g_test_add_func ("/model-config/defaults", test_defaults);
   g_test_add_func ("/model-config/rope-scales", test_rope_scales);
   g_test_add_func ("/model-config/tiny-models", test_tiny_models);
+  g_test_add_func ("/model-config/every-type", test_every_type);
   return g_test_run ();
 }
