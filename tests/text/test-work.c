@@ -104,11 +104,11 @@ check_words (const LlmPretokenizerInfo *info, const char *bit)
 {
   for (gsize i = 0; i < G_N_ELEMENTS (tails); i++)
     {
-      guint64 small = work_of_words (info->pre, bit, tails[i], 1024), large = work_of_words (info->pre, bit, tails[i], 4096);
+      guint64 small = work_of_words (info->pre, bit, tails[i], 512), large = work_of_words (info->pre, bit, tails[i], 2048);
 
       if (large > 5 * small)
         g_test_message ("%s: \"%s\" and \"%s\"", info->name, bit, tails[i]);
-      g_assert_cmpuint (small, >, 100);
+      g_assert_cmpuint (small, >, 64);
       g_assert_cmpuint (large, <=, 5 * small);
     }
 }
@@ -178,7 +178,7 @@ test_mebibyte (void)
   LlmVocab *vocabs[] = {
     llm_test_vocab_bpe ("llama-bpe"), llm_test_vocab_spm (), llm_test_vocab_wpm (), llm_test_vocab_ugm (NULL), llm_test_vocab_gemma4 (),
   };
-  static const char *const some[] = { "a", " ", "1", "\xe4\xbd\xa0" };
+  static const char *const some[] = { "a", " " };
 
   for (gsize v = 0; v < G_N_ELEMENTS (vocabs); v++)
     {
