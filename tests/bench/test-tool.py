@@ -13,6 +13,8 @@ sys.dont_write_bytecode = True
 generate_all = importlib.import_module('generate-all')
 TOOL, BENCH, MODEL = (os.environ[k] for k in ('LLM_GENERATE_MODEL', 'LLM_BENCH', 'LLM_BENCH_MODEL'))
 
+MARKDOWN = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'markdown.py')
+
 
 def run(*command, fails=None):
     """-> standard output; @fails: exit status and a part of the message."""
@@ -83,6 +85,8 @@ def test_bench(folder):
         passes = matmul[0]['calls'] / 36  # this model is so fast that streams may run one after the other
         assert passes in (range(1, 5) if r['test'].startswith('pp') else range(1, 15 * r['streams'] + 1) if r['streams'] > 1 else (15,)), r
         assert r['test'] in text
+    table = run(sys.executable, MARKDOWN, path)
+    assert '| tiny-stories |' in table and 'tg16x4@d64' in table and '| tiny-stories | pp64 | Q8_0 |' in table, table
     assert json.loads(run(BENCH, '--prompt', '0', '--decode', '2', '-r', '1', '-s', '1', '--no-ops', '-d', 'cpu', '--json', '-', MODEL))['results'][0]['ops'] == []
 
 

@@ -1,0 +1,58 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""JSON of local-llm-bench -> tables in Markdown: markdown.py FIGURES.json..."""
+import json
+import sys
+
+
+def row(*cells):
+    print('| ' + ' | '.join(cells) + ' |')
+
+
+def share(value):
+    return '' if value is None else f' ({value:.0f} %)'
+
+
+def rate(r):
+    """Tokens a second, and the share of the ceiling that counts: multiply-adds of a prefill, reading of a decode."""
+    percent = r['percent-of-peak'] if r['test'].startswith('pp') else r['percent-of-read']
+    return f'{r["tokens-per-second"]:.1f}' + share(percent)
+
+
+def models(figures):
+    tests = list(dict.fromkeys(r['test'] for f in figures for r in f['results']))
+    row('model', 'weights MiB', 'load ms', 'peak RSS MiB', *tests, 'TTFT ms')
+    row('---', *['---:'] * (4 + len(tests)))
+    for f in figures:
+        results = {r['test']: r for r in f['results']}
+        first = next((r['first-token-ms'] for r in f['results'] if r['first-token-ms'] is not None), None)
+        row(f['model']['file'].removesuffix('.gguf'), f'{f["model"]["weight-bytes"] / 2**20:.0f}', f'{f["load-ms"]:.0f}', f'{f["peak-rss-bytes"] / 2**20:.0f}',
+            *(rate(results[t]) if t in results else '' for t in tests), '' if first is None else f'{first:.0f}')
+
+
+def matmuls(figures):
+    """The matrix products of one-stream decode and of prefill."""
+    row('model', 'test', 'weights', 'us/call', 'GB/s', 'GFLOP/s')
+    row('---', '---', '---', *['---:'] * 3)
+    for f in figures:
+        for r in f['results']:
+            for o in r['ops']:
+                if o['op'].startswith('matmul') and r['streams'] == 1:
+                    row(f['model']['file'].removesuffix('.gguf'), r['test'], o['weights'], f'{o["us-per-call"]:.0f}',
+                        f'{o["gb-per-second"]:.2f}' + share(o['percent-of-read']), f'{o["gflop-per-second"]:.1f}' + share(o['percent-of-peak']))
+
+
+def main(paths):
+    figures = [json.load(open(path)) for path in paths]
+    for f in figures:
+        m = f['machine']
+        print(f'- {f["model"]["file"]}: {f["device"]["driver"]} on {m["cpu"]}, {m["threads"]} threads; read {m["read-gb-per-second"]:.1f} GB/s, '
+              f'{m["isa"]} int8 {m["int8-gop-per-second"]:.0f} GOP/s, f32 {m["f32-gflop-per-second"]:.0f} GFLOP/s')
+    print()
+    models(figures)
+    print()
+    matmuls(figures)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
