@@ -40,6 +40,8 @@
 #define LLM_POOL_MAX_THREADS 256
 #define LLM_BATCH_MAX_ROWS 512            /* rows of one run */
 #define LLM_BATCH_MAX_SLOTS 64            /* sequences of one run */
+#define LLM_ENCODER_MAX_ROWS 8192         /* rows of one run of an encoder: its longest input */
+#define LLM_EMBED_MAX_RESULT_BYTES (16 * LLM_MIB) /* embeddings of one call, as float32 */
 #define LLM_VK_WAIT_SECONDS 60         /* one run of a Vulkan device */
 #define LLM_KV_PAGE_TOKENS 32
 #define LLM_ENGINE_MAX_REQUESTS 1024      /* queued and running */
@@ -68,6 +70,8 @@
 #define LLM_MAX_MESSAGES 4096                 /* of one chat */
 #define LLM_MAX_REPLY_BYTES (1 * LLM_MIB)
 #define LLM_MAX_IMPORT_FDS 16
+#define LLM_EMBED_MAX_INPUTS 2048             /* texts of one call */
+#define LLM_EMBED_MAX_BYTES (2 * LLM_MIB)     /* all of them */
 #define LLM_MAX_REQUESTS_PER_UID 128
 #define LLM_MAX_REQUESTS_TOTAL 1024
 #define LLM_MAX_FDS_PER_UID 64

@@ -24,7 +24,7 @@ llm_device_compile (LlmDevice *self, const LlmPlan *plan, const LlmRunLimits *li
   LlmExecutable *executable;
 
   g_assert (llm_plan_logits (plan) != LLM_NONE);
-  g_assert (limits->max_rows >= 1 && limits->max_rows <= LLM_BATCH_MAX_ROWS && limits->max_slots >= 1 && limits->max_slots <= LLM_BATCH_MAX_SLOTS
+  g_assert (limits->max_rows >= 1 && limits->max_rows <= LLM_ENCODER_MAX_ROWS && limits->max_slots >= 1 && limits->max_slots <= LLM_BATCH_MAX_SLOTS
             && limits->max_out <= limits->max_rows && limits->max_pages_per_slot >= 1);
   executable = self->klass->compile (self, plan, limits, error);
   if (executable == NULL)

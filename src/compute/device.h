@@ -44,7 +44,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmDeviceInfo, llm_device_info_free)
 
 /* What one run computes.  All arrays are lent until wait returns. */
 typedef struct {
-  guint n_rows;               /* 1..LLM_BATCH_MAX_ROWS */
+  guint n_rows;               /* 1..max_rows of the run limits */
   const gint32 *token;        /* [n_rows] < rows of the embedding */
   const guint32 *position;    /* [n_rows] absolute */
   const guint32 *slot;        /* [n_rows] < n_slots */
@@ -59,7 +59,7 @@ typedef struct {
 } LlmBatch;
 
 typedef struct {
-  guint max_rows;             /* rows of one run, <= LLM_BATCH_MAX_ROWS */
+  guint max_rows;             /* rows of one run, <= LLM_ENCODER_MAX_ROWS */
   guint max_slots;
   guint max_pages_per_slot;
   guint max_out;              /* logit rows of one run */

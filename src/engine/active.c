@@ -128,6 +128,12 @@ llm_active_prepare (LlmActive *self)
 {
   guint window = self->model->context_window;
 
+  if (!self->model->config->causal)
+    {
+      g_set_error (&self->error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "this model (%s) makes embeddings and generates no text; Embed is for it",
+                   self->model->config->arch_name);
+      return;
+    }
   self->tokens = check_biases (self, &self->error) ? tokenize (self, &self->error) : NULL;
   if (self->tokens == NULL)
     return;

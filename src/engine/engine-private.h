@@ -11,6 +11,9 @@
 #include "engine/stop.h"
 #include "engine/weights.h"
 
+typedef struct _LlmEmbed LlmEmbed;       /* one call for embeddings (embed-private.h) */
+typedef struct _LlmEmbedder LlmEmbedder; /* what a model needs for them */
+
 /* Immutable once loaded, but for the part that belongs to the engine thread. */
 struct _LlmModel {
   gatomicrefcount refs;
@@ -30,7 +33,9 @@ struct _LlmModel {
   LlmExecutable *executable;
   LlmKvBuffer *kv;
   LlmKvPool *pool;
+  LlmEmbedder *embedder;
   GPtrArray *requests; /* LlmActive (lent), in order of arrival */
+  GPtrArray *embeds;   /* LlmEmbed (lent), in order of arrival */
 };
 
 /* Any thread: parses, maps and plans; no device yet. */
@@ -78,8 +83,9 @@ typedef struct {
   const LlmEngineEvents *events;
   gpointer user_data;
   void (*finished) (LlmEngine *engine, LlmActive *active, const char *finish_reason, GError *error); /* takes error */
+  void (*embedded) (LlmEngine *engine, LlmEmbed *embed, GError *error); /* NULL: it is done; takes error */
   LlmEngine *engine;
-  guint64 n_prefilled, n_decoded, n_steps, n_rows, n_preempted;
+  guint64 n_prefilled, n_decoded, n_steps, n_rows, n_preempted, n_embedded;
 } LlmStepper;
 gboolean llm_step (LlmStepper *self, LlmModel *model);
 void llm_step_set_state (LlmStepper *self, LlmActive *active, LlmRequestState state, guint position);

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "engine/engine-private.h"
+#include "engine/embed-private.h"
 
 #define PREPARE_THREADS 2
 
@@ -21,12 +21,14 @@ struct _LlmEngine {
   LlmStepper stepper;
   GThread *thread;
   GThreadPool *preparers, *loaders;
+  GThreadPool *embed_preparers; /* of their own: a thousand texts to tokenize keep no prompt waiting */
 
   GMutex lock;
   GCond wake;
   /* under lock */
   GQueue inbox;         /* Command */
   GHashTable *live;     /* id -> LlmActive (lent) */
+  GHashTable *embeds;   /* id -> LlmEmbed (lent) */
   GHashTable *models;   /* digest -> LlmModel (owned) */
   GHashTable *loading;  /* digest -> GPtrArray of the GTasks that wait for it to be loaded */
   gboolean poked;       /* a flag of some request has changed */
@@ -58,11 +60,12 @@ load_free (Load *load)
   g_free (load);
 }
 
-typedef enum { COMMAND_REQUEST, COMMAND_INSTALL, COMMAND_UNLOAD } CommandKind;
+typedef enum { COMMAND_REQUEST, COMMAND_EMBED, COMMAND_INSTALL, COMMAND_UNLOAD } CommandKind;
 
 typedef struct {
   CommandKind kind;
   LlmActive *active;
+  LlmEmbed *embed;
   Load *load;      /* (owned) */
   GTask *task;     /* (owned) of an unload */
   LlmModel *model; /* (owned) of an unload */
@@ -114,19 +117,51 @@ finish (LlmEngine *self, LlmActive *active, const char *finish_reason, GError *e
   llm_active_free (active);
 }
 
+/* Why what was submitted then must end now; NULL: it need not. */
+static GError *
+reason_to_end (gint *cancelled, guint deadline_ms, gint64 submitted_us, gint64 now)
+{
+  if (g_atomic_int_get (cancelled))
+    return g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the request was cancelled");
+  if (deadline_ms > 0 && now - submitted_us >= (gint64) deadline_ms * 1000)
+    return g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the deadline of %u ms has passed", deadline_ms);
+  return NULL;
+}
+
 /* Cancelled or late: ends it. TRUE: it is gone. */
 static gboolean
 end_if_over (LlmEngine *self, LlmActive *active, gint64 now)
 {
-  guint deadline = active->job->deadline_ms;
+  GError *reason = reason_to_end (&active->cancelled, active->job->deadline_ms, active->submitted_us, now);
 
-  if (g_atomic_int_get (&active->cancelled))
-    finish (self, active, "cancelled", g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the request was cancelled"));
-  else if (deadline > 0 && now - active->submitted_us >= (gint64) deadline * 1000)
-    finish (self, active, "cancelled", g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the deadline of %u ms has passed", deadline));
-  else
-    return FALSE;
-  return TRUE;
+  if (reason != NULL)
+    finish (self, active, "cancelled", reason);
+  return reason != NULL;
+}
+
+/* The last of an embedding, as finish() of a request. */
+static void
+finish_embed (LlmEngine *self, LlmEmbed *embed, GError *error)
+{
+  if (embed->model != NULL)
+    g_ptr_array_remove (embed->model->embeds, embed);
+  if (embed->model != NULL && embed->model->embedder != NULL)
+    llm_embedder_forget (embed->model->embedder, embed);
+  g_mutex_lock (&self->lock);
+  g_hash_table_remove (self->embeds, &embed->job->id);
+  g_mutex_unlock (&self->lock);
+  llm_embed_settle (embed, error);
+  llm_embed_free (embed);
+}
+
+static gboolean
+end_embed_if_over (LlmEngine *self, LlmEmbed *embed, gint64 now)
+{
+  GError *reason = reason_to_end (&embed->cancelled, embed->job->deadline_ms, embed->submitted_us, now);
+
+  if (reason != NULL)
+    finish_embed (self, embed, reason);
+  return reason != NULL;
 }
 
 static void
@@ -140,6 +175,8 @@ end_those_over (LlmEngine *self)
 
       for (guint i = model->requests->len; i-- > 0;)
         end_if_over (self, model->requests->pdata[i], now);
+      for (guint i = model->embeds->len; i-- > 0;)
+        end_embed_if_over (self, model->embeds->pdata[i], now);
     }
 }
 
@@ -161,6 +198,19 @@ take_request (LlmEngine *self, LlmActive *active)
   g_ptr_array_add (active->model->requests, active);
   if (active->job->echo)
     llm_step_echo (&self->stepper, active);
+}
+
+static void
+take_embed (LlmEngine *self, LlmEmbed *embed)
+{
+  if (end_embed_if_over (self, embed, g_get_monotonic_time ()))
+    return;
+  if (embed->error == NULL && embed->model->executable == NULL)
+    g_set_error (&embed->error, LLM_ERROR, LLM_ERROR_CLOSED, "the model was unloaded before the request began");
+  if (embed->error != NULL)
+    finish_embed (self, embed, g_steal_pointer (&embed->error));
+  else
+    g_ptr_array_add (embed->model->embeds, embed);
 }
 
 /* ---- models: engine thread ---- */
@@ -215,6 +265,8 @@ uninstall (LlmEngine *self, LlmModel *model)
 {
   while (model->requests->len > 0)
     finish (self, model->requests->pdata[0], "cancelled", g_error_new (LLM_ERROR, LLM_ERROR_CLOSED, "the model was unloaded"));
+  while (model->embeds->len > 0)
+    finish_embed (self, model->embeds->pdata[0], g_error_new (LLM_ERROR, LLM_ERROR_CLOSED, "the model was unloaded"));
   llm_model_uninstall (model);
   g_ptr_array_remove (self->installed, model);
 }
@@ -226,6 +278,8 @@ run_command (LlmEngine *self, Command *command)
 {
   if (command->kind == COMMAND_REQUEST)
     take_request (self, command->active);
+  else if (command->kind == COMMAND_EMBED)
+    take_embed (self, command->embed);
   else if (command->kind == COMMAND_INSTALL)
     install (self, command->load);
   else
@@ -238,7 +292,7 @@ run_command (LlmEngine *self, Command *command)
   g_free (command);
 }
 
-/* The earliest deadline of all requests, or -1. */
+/* The earliest deadline of all requests, or -1. Embeddings do not wait. */
 static gint64
 next_deadline (LlmEngine *self)
 {
@@ -309,7 +363,10 @@ engine_thread (gpointer user_data)
       end_those_over (self);
       busy = FALSE;
       for (guint m = 0; m < self->installed->len; m++)
-        busy = llm_step (&self->stepper, self->installed->pdata[m]) || busy;
+        {
+          busy = llm_step (&self->stepper, self->installed->pdata[m]) || busy;
+          busy = llm_embed_step (&self->stepper, self->installed->pdata[m]) || busy;
+        }
     }
   run_inbox (self);
   while (self->installed->len > 0)
@@ -328,6 +385,17 @@ prepare (gpointer data, gpointer user_data)
   if (active->error == NULL && !g_atomic_int_get (&active->cancelled))
     llm_active_prepare (active);
   post (self, (Command) { .kind = COMMAND_REQUEST, .active = active });
+}
+
+static void
+prepare_embed (gpointer data, gpointer user_data)
+{
+  LlmEngine *self = user_data;
+  LlmEmbed *embed = data;
+
+  if (embed->error == NULL && !g_atomic_int_get (&embed->cancelled))
+    llm_embed_prepare (embed);
+  post (self, (Command) { .kind = COMMAND_EMBED, .embed = embed });
 }
 
 static void
@@ -351,16 +419,18 @@ llm_engine_new (const LlmEngineEvents *events, gpointer user_data)
 
   self->events = *events;
   self->user_data = user_data;
-  self->stepper = (LlmStepper) { .events = &self->events, .user_data = user_data, .finished = finish, .engine = self };
+  self->stepper = (LlmStepper) { .events = &self->events, .user_data = user_data, .finished = finish, .embedded = finish_embed, .engine = self };
   g_mutex_init (&self->lock);
   g_cond_init (&self->wake);
   g_queue_init (&self->inbox);
   self->live = g_hash_table_new (g_int64_hash, g_int64_equal);
+  self->embeds = g_hash_table_new (g_int64_hash, g_int64_equal);
   self->models = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) llm_model_unref);
   self->loading = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_ptr_array_unref);
   self->installed = g_ptr_array_new_with_free_func ((GDestroyNotify) llm_model_unref);
   self->devices = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) llm_device_free);
   self->preparers = g_thread_pool_new (prepare, self, PREPARE_THREADS, FALSE, NULL);
+  self->embed_preparers = g_thread_pool_new (prepare_embed, self, 1, FALSE, NULL);
   self->loaders = g_thread_pool_new (open_model, self, 1, FALSE, NULL);
   self->thread = g_thread_new ("llm-engine", engine_thread, self);
   return self;
@@ -369,8 +439,9 @@ llm_engine_new (const LlmEngineEvents *events, gpointer user_data)
 void
 llm_engine_free (LlmEngine *self)
 {
-  /* both wait: everything is in the inbox then */
+  /* these wait: everything is in the inbox then */
   g_thread_pool_free (self->preparers, FALSE, TRUE);
+  g_thread_pool_free (self->embed_preparers, FALSE, TRUE);
   g_thread_pool_free (self->loaders, FALSE, TRUE);
   g_mutex_lock (&self->lock);
   self->quit = TRUE;
@@ -381,6 +452,7 @@ llm_engine_free (LlmEngine *self)
   g_hash_table_unref (self->models);
   g_hash_table_unref (self->loading);
   g_hash_table_unref (self->live);
+  g_hash_table_unref (self->embeds);
   g_hash_table_unref (self->devices);
   g_cond_clear (&self->wake);
   g_mutex_clear (&self->lock);
@@ -486,34 +558,59 @@ llm_engine_find_model (LlmEngine *self, const char *digest)
   return model;
 }
 
+/* Puts @item into @table, for its model. Why it cannot run is in *@error then. (transfer full, nullable) */
+static LlmModel *
+enlist (LlmEngine *self, GHashTable *table, const guint64 *id, gpointer item, const char *digest, GError **error)
+{
+  LlmModel *model = llm_engine_find_model (self, digest);
+  guint n_live;
+
+  g_mutex_lock (&self->lock);
+  n_live = g_hash_table_size (self->live) + g_hash_table_size (self->embeds);
+  g_hash_table_insert (table, (gpointer) id, item);
+  g_mutex_unlock (&self->lock);
+  if (model == NULL)
+    g_set_error (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND, "the model %s is not loaded", digest);
+  else if (n_live >= LLM_ENGINE_MAX_REQUESTS)
+    g_set_error (error, LLM_ERROR, LLM_ERROR_QUEUE_FULL, "%d requests are queued or running; try again later", LLM_ENGINE_MAX_REQUESTS);
+  return model;
+}
+
 void
 llm_engine_submit (LlmEngine *self, LlmJob *job)
 {
   LlmActive *active = llm_active_new (job);
-  guint n_live;
 
-  active->model = llm_engine_find_model (self, job->digest);
-  g_mutex_lock (&self->lock);
-  n_live = g_hash_table_size (self->live);
-  g_hash_table_insert (self->live, &job->id, active);
-  g_mutex_unlock (&self->lock);
-  if (active->model == NULL)
-    g_set_error (&active->error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND, "the model %s is not loaded", job->digest);
-  else if (n_live >= LLM_ENGINE_MAX_REQUESTS)
-    g_set_error (&active->error, LLM_ERROR, LLM_ERROR_QUEUE_FULL, "%d requests are queued or running; try again later", LLM_ENGINE_MAX_REQUESTS);
+  active->model = enlist (self, self->live, &job->id, active, job->digest, &active->error);
   g_thread_pool_push (self->preparers, active, NULL);
 }
 
-static void
-set_flag (LlmEngine *self, guint64 id, gsize offset, gint value)
+void
+llm_engine_embed_async (LlmEngine *self, LlmEmbedJob *job, GAsyncReadyCallback callback, gpointer user_data)
 {
-  LlmActive *active;
+  LlmEmbed *embed = llm_embed_new (job, callback, user_data);
+
+  embed->model = enlist (self, self->embeds, &job->id, embed, job->digest, &embed->error);
+  g_thread_pool_push (self->embed_preparers, embed, NULL);
+}
+
+LlmEmbedding *
+llm_engine_embed_finish (LlmEngine *self, GAsyncResult *result, GError **error)
+{
+  return g_task_propagate_pointer (G_TASK (result), error);
+}
+
+/* The flag at @offset of the item @id of @table, when there is one. */
+static void
+set_flag (LlmEngine *self, GHashTable *table, guint64 id, gsize offset, gint value)
+{
+  guint8 *item;
 
   g_mutex_lock (&self->lock);
-  active = g_hash_table_lookup (self->live, &id);
-  if (active != NULL)
+  item = g_hash_table_lookup (table, &id);
+  if (item != NULL)
     {
-      g_atomic_int_set ((gint *) (gpointer) ((guint8 *) active + offset), value);
+      g_atomic_int_set ((gint *) (gpointer) (item + offset), value);
       self->poked = TRUE;
       g_cond_signal (&self->wake);
     }
@@ -523,13 +620,14 @@ set_flag (LlmEngine *self, guint64 id, gsize offset, gint value)
 void
 llm_engine_cancel (LlmEngine *self, guint64 id)
 {
-  set_flag (self, id, G_STRUCT_OFFSET (LlmActive, cancelled), 1);
+  set_flag (self, self->live, id, G_STRUCT_OFFSET (LlmActive, cancelled), 1);
+  set_flag (self, self->embeds, id, G_STRUCT_OFFSET (LlmEmbed, cancelled), 1);
 }
 
 void
 llm_engine_pause (LlmEngine *self, guint64 id, gboolean paused)
 {
-  set_flag (self, id, G_STRUCT_OFFSET (LlmActive, paused), paused);
+  set_flag (self, self->live, id, G_STRUCT_OFFSET (LlmActive, paused), paused);
 }
 
 GVariant *
@@ -552,21 +650,25 @@ llm_engine_statistics (LlmEngine *self)
       g_variant_builder_open (&models, G_VARIANT_TYPE_VARDICT);
       g_variant_builder_add (&models, "{sv}", "digest", g_variant_new_string (model->digest));
       g_variant_builder_add (&models, "{sv}", "device", g_variant_new_string (model->device_id));
-      g_variant_builder_add (&models, "{sv}", "memory-bytes", g_variant_new_uint64 (model->memory_bytes));
+      g_variant_builder_add (&models, "{sv}", "memory-bytes", g_variant_new_uint64 (model->memory_bytes + llm_embedder_memory_bytes (model->embedder)));
       g_variant_builder_add (&models, "{sv}", "kv-pages-total", g_variant_new_uint32 (total));
       g_variant_builder_add (&models, "{sv}", "kv-pages-used", g_variant_new_uint32 (total - llm_kv_pool_n_free (model->pool)));
       g_variant_builder_add (&models, "{sv}", "context-window", g_variant_new_uint32 (model->context_window));
       g_variant_builder_close (&models);
     }
-  live = g_hash_table_size (self->live);
+  live = g_hash_table_size (self->live) + g_hash_table_size (self->embeds);
   g_hash_table_iter_init (&iter, self->live);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     running += ((LlmActive *) value)->admitted;
+  g_hash_table_iter_init (&iter, self->embeds);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    running += ((LlmEmbed *) value)->n_begun > 0;
   g_mutex_unlock (&self->lock);
   g_variant_dict_insert (&dict, "requests-queued", "u", live - running);
   g_variant_dict_insert (&dict, "requests-running", "u", running);
   g_variant_dict_insert (&dict, "tokens-prefilled", "t", self->stepper.n_prefilled);
   g_variant_dict_insert (&dict, "tokens-decoded", "t", self->stepper.n_decoded);
+  g_variant_dict_insert (&dict, "tokens-embedded", "t", self->stepper.n_embedded);
   g_variant_dict_insert (&dict, "steps", "t", self->stepper.n_steps);
   g_variant_dict_insert (&dict, "batch-rows", "t", self->stepper.n_rows);
   g_variant_dict_insert (&dict, "preemptions", "t", self->stepper.n_preempted);

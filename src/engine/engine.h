@@ -81,6 +81,7 @@ typedef struct {
    * a stop string are held back. @tokens: the ids this delta stands for. */
   void (*delta) (guint64 id, guint choice, const char *channel, const char *text, gsize len,
                  const gint32 *tokens, guint n_tokens, const LlmTokenLogprobs *logprobs, guint n_logprobs, gpointer user_data);
+  /* Of an embedding only LLM_REQUEST_PREFILL, when it begins. */
   void (*state) (guint64 id, LlmRequestState state, guint position, gpointer user_data);
   /* The last event of a request.  @error NULL on success. @result is always there. */
   void (*done) (guint64 id, const LlmResult *result, const GError *error, gpointer user_data);
@@ -118,7 +119,7 @@ void llm_engine_cancel (LlmEngine *self, guint64 id);
 /* A paused request keeps its KV pages as long as nobody else needs them. */
 void llm_engine_pause (LlmEngine *self, guint64 id, gboolean paused);
 
-/* a{sv}: requests-queued/-running u, tokens-prefilled/-decoded t, steps t, batch-rows t, preemptions t,
+/* a{sv}: requests-queued/-running u, tokens-prefilled/-decoded/-embedded t, steps t, batch-rows t, preemptions t,
  * models aa{sv} (digest, device, memory-bytes, kv-pages-total/-used, context-window). (transfer full, not floating) */
 GVariant *llm_engine_statistics (LlmEngine *self);
 

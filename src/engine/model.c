@@ -2,7 +2,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
-#include "engine/engine-private.h"
+#include "engine/embed-private.h"
 
 LlmModel *
 llm_model_ref (LlmModel *self)
@@ -23,6 +23,7 @@ llm_model_unref (LlmModel *self)
   g_clear_pointer (&self->config, llm_model_config_free);
   g_clear_pointer (&self->gguf, llm_gguf_unref);
   g_clear_pointer (&self->requests, g_ptr_array_unref);
+  g_clear_pointer (&self->embeds, g_ptr_array_unref);
   g_free (self->digest);
   g_free (self->device_id);
   g_free (self);
@@ -37,6 +38,7 @@ llm_model_open (const char *digest, const int *fds, guint n_fds, const LlmLoadSe
   g_atomic_ref_count_init (&self->refs);
   self->digest = g_strdup (digest);
   self->requests = g_ptr_array_new ();
+  self->embeds = g_ptr_array_new ();
   self->gguf = llm_gguf_open_parts (fds, n_fds, error);
   if (self->gguf == NULL)
     return NULL;
@@ -53,7 +55,8 @@ llm_model_open (const char *digest, const int *fds, guint n_fds, const LlmLoadSe
   self->context_window = MIN (self->config->context_length, LLM_DEFAULT_CONTEXT_WINDOW);
   if (settings->context_window > 0)
     self->context_window = MIN (self->config->context_length, settings->context_window);
-  options = (LlmArchOptions) { settings->kv_type, self->context_window, !self->config->causal };
+  /* an encoder's keys and values live for one run: no reason to round them */
+  options = (LlmArchOptions) { self->config->causal ? settings->kv_type : LLM_DTYPE_F32, self->context_window, !self->config->causal };
   self->weights = llm_weights_new (self->gguf, fds, error);
   self->plan = self->weights != NULL ? llm_arch_plan_new (self->config, self->weights, &options, error) : NULL;
   if (self->plan == NULL)
@@ -62,16 +65,25 @@ llm_model_open (const char *digest, const int *fds, guint n_fds, const LlmLoadSe
   return g_steal_pointer (&self);
 }
 
-/* Pages of the pool: what the settings say, else some full windows, within a quarter of the device's memory; one window at least. */
+/* Rows of the longest run: an encoder's input is not divided. */
+static guint
+run_rows (const LlmModel *self)
+{
+  return self->config->causal ? LLM_BATCH_MAX_ROWS : MAX (LLM_BATCH_MAX_ROWS, llm_model_embed_window (self));
+}
+
+/* Pages of the pool: of an encoder those of one run; else what the settings say, else some full windows, within a quarter of the device's memory; one window at least. */
 static gboolean
 budget_pages (const LlmModel *self, const LlmDevice *device, const LlmLoadSettings *settings, guint *n_pages, GError **error)
 {
-  guint64 window = (self->context_window + LLM_KV_PAGE_TOKENS - 1) / LLM_KV_PAGE_TOKENS;
+  guint64 window = (llm_model_embed_window (self) + LLM_KV_PAGE_TOKENS - 1) / LLM_KV_PAGE_TOKENS;
   guint64 page_bytes, pages;
 
   if (!llm_kv_layout_page_bytes (llm_plan_kv_layout (self->plan), &page_bytes) || page_bytes == 0)
     page_bytes = G_MAXUINT64;
-  if (settings->kv_bytes > 0)
+  if (!self->config->causal)
+    pages = run_rows (self) / LLM_KV_PAGE_TOKENS + LLM_BATCH_MAX_SLOTS;
+  else if (settings->kv_bytes > 0)
     pages = settings->kv_bytes / page_bytes;
   else
     {
@@ -94,7 +106,7 @@ gboolean
 llm_model_install (LlmModel *self, LlmDevice *device, const LlmLoadSettings *settings, GError **error)
 {
   LlmRunLimits limits = {
-    .max_rows = LLM_BATCH_MAX_ROWS, .max_slots = LLM_BATCH_MAX_SLOTS, .max_out = LLM_BATCH_MAX_SLOTS,
+    .max_rows = run_rows (self), .max_slots = LLM_BATCH_MAX_SLOTS, .max_out = self->config->causal ? LLM_BATCH_MAX_SLOTS : run_rows (self),
     .max_pages_per_slot = (self->context_window + LLM_KV_PAGE_TOKENS - 1) / LLM_KV_PAGE_TOKENS,
   };
   guint n_pages;
@@ -111,6 +123,7 @@ llm_model_install (LlmModel *self, LlmDevice *device, const LlmLoadSettings *set
   self->device = device;
   self->device_id = g_strdup (device->info.id);
   self->pool = llm_kv_pool_new (n_pages, LLM_KV_PAGE_TOKENS);
+  self->embedder = llm_embedder_new (self);
   self->memory_bytes = llm_weights_bytes (self->weights) + llm_executable_memory_bytes (self->executable) + llm_kv_buffer_bytes (self->kv);
   return TRUE;
 }
@@ -118,6 +131,7 @@ llm_model_install (LlmModel *self, LlmDevice *device, const LlmLoadSettings *set
 void
 llm_model_uninstall (LlmModel *self)
 {
+  g_clear_pointer (&self->embedder, llm_embedder_free);
   g_clear_pointer (&self->kv, llm_kv_buffer_free);
   g_clear_pointer (&self->executable, llm_executable_free);
   g_clear_pointer (&self->pool, llm_kv_pool_free);

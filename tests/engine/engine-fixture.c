@@ -84,11 +84,18 @@ on_delta (guint64 id, guint choice, const char *channel, const char *text, gsize
 static void
 on_state (guint64 id, LlmRequestState state, guint position, gpointer user_data)
 {
-  Record *r = take_record (user_data, id);
+  Fixture *self = user_data;
+  Record *r;
 
-  r->state = state;
-  r->states |= 1u << state;
-  give_record (user_data);
+  g_mutex_lock (&self->lock);
+  r = g_hash_table_lookup (self->records, &id); /* NULL: an embedding */
+  if (r != NULL)
+    {
+      g_assert_false (r->done);
+      r->state = state;
+      r->states |= 1u << state;
+    }
+  give_record (self);
 }
 
 static void

@@ -41,7 +41,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmGgufBuilder, llm_gguf_builder_free)
 
 /* What llm_test_tiny_model() makes; 0 and NULL mean the value in brackets. */
 typedef struct {
-  const char *arch;          /* "llama" or "qwen2" ["llama"] */
+  const char *arch;          /* "llama", "qwen2" or "nomic-bert", an encoder that adds EOS ["llama"] */
   LlmDtype dtype;            /* of the matrices; vectors are F32 [F32] */
   guint64 seed;              /* same options, same bytes */
   const char *chat_template; /* [no such key] */
@@ -49,7 +49,7 @@ typedef struct {
   guint d_model;            /* a multiple of the type's block and of 2 x n_heads [64] */
   guint d_ff;                /* a multiple of the block [128] */
   guint n_heads;             /* [4] */
-  guint n_kv_heads;          /* [2] */
+  guint n_kv_heads;          /* of a decoder [2] */
   guint context_length;      /* [512] */
   gboolean untied;           /* with an output.weight of its own */
   gboolean more_specials;    /* those of Gemma and Phi too */

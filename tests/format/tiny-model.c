@@ -71,6 +71,12 @@ add_token (GPtrArray *texts, GArray *types, char *text, gint32 type)
   g_array_append_val (types, type);
 }
 
+static gboolean
+is_encoder (const LlmTestModel *o)
+{
+  return strcmp (o->arch, "nomic-bert") == 0;
+}
+
 static guint
 add_vocabulary (LlmGgufBuilder *b, const LlmTestModel *o)
 {
@@ -100,6 +106,7 @@ add_vocabulary (LlmGgufBuilder *b, const LlmTestModel *o)
   llm_gguf_builder_u32 (b, "tokenizer.ggml.eos_token_id", first_special);
   llm_gguf_builder_u32 (b, "tokenizer.ggml.bos_token_id", first_special + 3);
   llm_gguf_builder_bool (b, "tokenizer.ggml.add_bos_token", llama);
+  llm_gguf_builder_bool (b, "tokenizer.ggml.add_eos_token", is_encoder (o));
   if (o->chat_template != NULL)
     llm_gguf_builder_str (b, "tokenizer.chat_template", o->chat_template);
   return texts->len;
@@ -141,10 +148,31 @@ add_vector (Weights *w, guint layer, const char *what, guint n, float middle)
 }
 
 static void
+add_encoder_layer (Weights *w, const LlmTestModel *o, guint layer)
+{
+  guint d = o->d_model;
+
+  add_matrix (w, layer, "attn_qkv", d, 3 * d);
+  add_matrix (w, layer, "attn_output", d, d);
+  add_vector (w, layer, "attn_output_norm.weight", d, 1);
+  add_vector (w, layer, "attn_output_norm.bias", d, 0);
+  add_matrix (w, layer, "ffn_gate", d, o->d_ff);
+  add_matrix (w, layer, "ffn_up", d, o->d_ff);
+  add_matrix (w, layer, "ffn_down", o->d_ff, d);
+  add_vector (w, layer, "layer_output_norm.weight", d, 1);
+  add_vector (w, layer, "layer_output_norm.bias", d, 0);
+}
+
+static void
 add_layer (Weights *w, const LlmTestModel *o, guint layer)
 {
   guint d = o->d_model, n_kv = d / o->n_heads * o->n_kv_heads;
 
+  if (is_encoder (o))
+    {
+      add_encoder_layer (w, o, layer);
+      return;
+    }
   add_vector (w, layer, "attn_norm.weight", d, 1);
   add_matrix (w, layer, "attn_q", d, d);
   add_matrix (w, layer, "attn_k", d, n_kv);
@@ -173,7 +201,7 @@ add_uint (LlmGgufBuilder *b, const LlmTestModel *o, const char *key, guint value
 static void
 add_hyperparameters (LlmGgufBuilder *b, const LlmTestModel *o)
 {
-  g_autofree char *eps = g_strdup_printf ("%s.attention.layer_norm_rms_epsilon", o->arch);
+  g_autofree char *eps = g_strdup_printf ("%s.attention.layer_norm_%sepsilon", o->arch, is_encoder (o) ? "" : "rms_");
 
   llm_gguf_builder_str (b, "general.architecture", o->arch);
   llm_gguf_builder_str (b, "general.name", "tiny test model");
@@ -183,7 +211,8 @@ add_hyperparameters (LlmGgufBuilder *b, const LlmTestModel *o)
   add_uint (b, o, "embedding_length", o->d_model);
   add_uint (b, o, "feed_forward_length", o->d_ff);
   add_uint (b, o, "attention.head_count", o->n_heads);
-  add_uint (b, o, "attention.head_count_kv", o->n_kv_heads);
+  if (!is_encoder (o))
+    add_uint (b, o, "attention.head_count_kv", o->n_kv_heads);
   llm_gguf_builder_f32 (b, eps, 1e-5f);
 }
 
@@ -214,7 +243,9 @@ llm_test_tiny_model (const LlmTestModel *options)
   add_tensor (&w, "token_embd.weight", o.dtype, o.d_model, n_vocab, 0, 1);
   for (guint i = 0; i < o.n_layers; i++)
     add_layer (&w, &o, i);
-  add_tensor (&w, "output_norm.weight", LLM_DTYPE_F32, o.d_model, 0, 1, 0.1f);
+  add_tensor (&w, is_encoder (&o) ? "token_embd_norm.weight" : "output_norm.weight", LLM_DTYPE_F32, o.d_model, 0, 1, 0.1f);
+  if (is_encoder (&o))
+    add_tensor (&w, "token_embd_norm.bias", LLM_DTYPE_F32, o.d_model, 0, 0, 0.1f);
   if (o.untied)
     add_tensor (&w, "output.weight", o.dtype, o.d_model, n_vocab, 0, 2 / sqrtf ((float) o.d_model));
   return llm_gguf_builder_end (b);
