@@ -214,3 +214,18 @@ llm_executable_profile (const LlmExecutable *self, guint *n_ops)
   *n_ops = llm_plan_n_ops (self->plan);
   return self->profile;
 }
+
+void
+llm_executable_profile_op (LlmExecutable *self, guint i, guint64 ns, const LlmBatch *batch)
+{
+  double kv_len = 0;
+  LlmOpCost cost;
+
+  for (guint r = 0; r < batch->n_rows; r++)
+    kv_len += batch->n_keys != NULL ? batch->n_keys[r] : batch->position[r] + 1.0;
+  cost = llm_plan_op_cost (self->plan, i, batch->n_rows, batch->n_out, kv_len / batch->n_rows);
+  self->profile[i].calls++;
+  self->profile[i].ns += ns;
+  self->profile[i].bytes += cost.bytes;
+  self->profile[i].flops += cost.flops;
+}

@@ -95,6 +95,9 @@ void llm_executable_set_profiling (LlmExecutable *self, gboolean on);
 const LlmOpProfile *llm_executable_profile (const LlmExecutable *self, guint *n_ops); /* by plan op index */
 
 /* ---- for device implementations only ---- */
+/* One more call of op @i, which took @ns of a run of @batch. */
+void llm_executable_profile_op (LlmExecutable *self, guint i, guint64 ns, const LlmBatch *batch);
+
 typedef struct {
   LlmExecutable *(*compile) (LlmDevice *, const LlmPlan *, const LlmRunLimits *, GError **);
   LlmKvBuffer *(*kv_new) (LlmDevice *, const LlmKvLayout *, guint n_pages, GError **);

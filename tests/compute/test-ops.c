@@ -188,6 +188,50 @@ test_two_caches (void)
     }
 }
 
+/* Every op of a run is counted while the profile is on, and only then; what comes out does not change. */
+static void
+test_profile (void)
+{
+  LlmKvLayout layout = { 1, 1, 16, 16, LLM_KV_PAGE_TOKENS, LLM_DTYPE_F32 };
+  g_autoptr (OpsModel) model = ops_model_new (&layout, 6);
+  g_autoptr (OpsBatch) batch = ops_batch_new (20, 1, 0, 1, OPS_N_TOKENS, 1);
+  LlmRunLimits limits = ops_limits (batch);
+  g_autoptr (LlmExecutable) executable = NULL;
+  g_autoptr (LlmKvBuffer) kv = llm_device_kv_new (ops_device, &layout, 1, NULL);
+  g_autofree float *plain = NULL, *after = NULL;
+  const LlmOpProfile *profile;
+  guint64 ns = 0;
+  guint n_ops;
+
+  attention_model (model, 2);
+  executable = llm_device_compile (ops_device, model->plan, &limits, NULL);
+  plain = ops_run (executable, kv, &batch->batch, 32);
+  profile = llm_executable_profile (executable, &n_ops);
+  for (guint run = 0; run < 2; run++)
+    {
+      g_autofree float *timed = NULL;
+
+      g_assert_cmpuint (profile[0].calls, ==, run);
+      llm_executable_set_profiling (executable, TRUE);
+      timed = ops_run (executable, kv, &batch->batch, 32);
+      llm_executable_set_profiling (executable, FALSE);
+      after = (g_free (after), ops_run (executable, kv, &batch->batch, 32));
+      g_assert_cmpmem (plain, batch->batch.n_out * 32 * sizeof (float), timed, batch->batch.n_out * 32 * sizeof (float));
+      g_assert_cmpmem (plain, batch->batch.n_out * 32 * sizeof (float), after, batch->batch.n_out * 32 * sizeof (float));
+    }
+  for (guint i = 0; i < n_ops; i++)
+    {
+      LlmOpCost cost = llm_plan_op_cost (model->plan, i, batch->batch.n_rows, batch->batch.n_out, 10.5); /* 1 to 20 keys */
+
+      g_assert_cmpuint (profile[i].calls, ==, 2);
+      g_assert_cmpuint (profile[i].bytes, ==, 2 * cost.bytes);
+      g_assert_cmpuint (profile[i].flops, ==, 2 * cost.flops);
+      g_assert_cmpuint (profile[i].ns, <, 10 * (guint64) 1000000000);
+      ns += profile[i].ns;
+    }
+  g_assert_cmpuint (ns, >, 0);
+}
+
 static LlmDevice *
 open_device (const char *spec, GError **error)
 {
@@ -222,6 +266,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ops/attention/far", test_attention_far);
   g_test_add_func ("/ops/no-out", test_no_out);
   g_test_add_func ("/ops/two-caches", test_two_caches);
+  g_test_add_func ("/ops/profile", test_profile);
   ops_types_add_tests ();
   ops_families_add_tests ();
   status = g_test_run ();

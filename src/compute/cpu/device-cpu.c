@@ -96,21 +96,6 @@ cpu_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch, G
   return TRUE;
 }
 
-static void
-profile (LlmExecutable *executable, guint i, gint64 ns, const LlmBatch *batch)
-{
-  double kv_len = 0;
-  LlmOpCost cost;
-
-  for (guint r = 0; r < batch->n_rows; r++)
-    kv_len += (batch->position[r] + 1.0) / batch->n_rows;
-  cost = llm_plan_op_cost (executable->plan, i, batch->n_rows, batch->n_out, kv_len);
-  executable->profile[i].calls++;
-  executable->profile[i].ns += (guint64) ns;
-  executable->profile[i].bytes += cost.bytes;
-  executable->profile[i].flops += cost.flops;
-}
-
 static gint64
 now_ns (void)
 {
@@ -131,7 +116,7 @@ cpu_wait (LlmExecutable *executable, const float **logits, GError **error)
 
       llm_cpu_run_op (self, i);
       if (executable->profiling)
-        profile (executable, i, now_ns () - start, self->batch);
+        llm_executable_profile_op (executable, i, (guint64) (now_ns () - start), self->batch);
     }
   *logits = self->logits;
   return TRUE;

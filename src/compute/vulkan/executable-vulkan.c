@@ -27,6 +27,9 @@ typedef struct {
   VkDescriptorSet *sets;    /* [n_ops] */
   VkCommandBuffer commands;
   guint64 recorded_for;     /* serial of the cache that the commands are bound to; 0: none */
+  LlmVkTiming timing;
+  gboolean recorded_timing; /* the commands take the time of every op */
+  const LlmBatch *running;  /* (lent) until wait */
 } Executable;
 
 /* ---- compile ---- */
@@ -40,6 +43,7 @@ llm_vk_executable_free (LlmExecutable *executable)
   if (self->commands != VK_NULL_HANDLE)
     vkFreeCommandBuffers (device->device, device->command_pool, 1, &self->commands);
   vkDestroyDescriptorPool (device->device, self->pool, NULL);
+  llm_vk_timing_clear (&self->timing, device);
   for (guint i = 0; i < self->n_weights; i++)
     llm_vk_buffer_clear (device, &self->weights[i]);
   for (guint i = 0; i < self->n_buffers; i++)
@@ -265,7 +269,7 @@ op_params (const Executable *self, const LlmOp *op)
 }
 
 static gboolean
-record (Executable *self, const LlmVkKv *kv, GError **error)
+record (Executable *self, const LlmVkKv *kv, gboolean timing, GError **error)
 {
   static const VkMemoryBarrier before = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_SHADER_WRITE_BIT,
                                           VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT };
@@ -276,6 +280,8 @@ record (Executable *self, const LlmVkKv *kv, GError **error)
   const LlmPlan *plan = self->parent.plan;
 
   self->recorded_for = 0;
+  if (timing && !llm_vk_timing_init (&self->timing, self->device, llm_plan_n_ops (plan), error))
+    return FALSE;
   /* reset: a recording that failed before may still be open */
   if (!llm_vk_check (vkResetCommandBuffer (self->commands, 0), "commands", error)
       || !llm_vk_check (vkBeginCommandBuffer (self->commands, &how), "commands", error))
@@ -283,6 +289,8 @@ record (Executable *self, const LlmVkKv *kv, GError **error)
   /* uploads, zeroed caches and the run before */
   vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0,
                         1, &before, 0, NULL, 0, NULL);
+  if (timing)
+    llm_vk_timing_begin (&self->timing, self->commands);
   for (guint i = 0; i < llm_plan_n_ops (plan); i++)
     {
       const LlmOp *op = llm_plan_op (plan, i);
@@ -294,11 +302,14 @@ record (Executable *self, const LlmVkKv *kv, GError **error)
       vkCmdPushConstants (self->commands, self->device->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof params, &params);
       vkCmdDispatchIndirect (self->commands, self->counts.buffer, i * sizeof (VkDispatchIndirectCommand));
       vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &between, 0, NULL, 0, NULL);
+      if (timing)
+        llm_vk_timing_mark (&self->timing, self->commands, i);
     }
   vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, NULL, 0, NULL);
   if (!llm_vk_check (vkEndCommandBuffer (self->commands), "commands", error))
     return FALSE;
   self->recorded_for = kv->serial;
+  self->recorded_timing = timing;
   return TRUE;
 }
 
@@ -354,8 +365,10 @@ llm_vk_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch
 {
   Executable *self = (Executable *) executable;
 
-  if (self->recorded_for != ((const LlmVkKv *) kv)->serial && !record (self, (const LlmVkKv *) kv, error))
+  if ((self->recorded_for != ((const LlmVkKv *) kv)->serial || self->recorded_timing != executable->profiling)
+      && !record (self, (const LlmVkKv *) kv, executable->profiling, error))
     return FALSE;
+  self->running = batch;
   write_batch (self, batch);
   write_ropes (self, batch);
   write_counts (self, batch);
@@ -367,7 +380,8 @@ llm_vk_wait (LlmExecutable *executable, const float **logits, GError **error)
 {
   Executable *self = (Executable *) executable;
 
-  if (!llm_vk_run (self->device, self->commands, error))
+  if (!llm_vk_run (self->device, self->commands, error)
+      || (self->recorded_timing && !llm_vk_timing_read (&self->timing, executable, self->running, error)))
     return FALSE;
   *logits = self->activations[llm_plan_value (executable->plan, llm_plan_logits (executable->plan))->buffer].map;
   return TRUE;

@@ -32,6 +32,7 @@ typedef struct {
   guint32 queue_family;
   VkPhysicalDeviceMemoryProperties memory;
   VkPhysicalDeviceLimits limits;
+  guint32 timestamp_bits; /* of the queue; 0: it has none */
   VkDescriptorSetLayout set_layout;
   VkPipelineLayout pipeline_layout;
   VkPipeline pipelines[LLM_N_OPS][LLM_VK_N_DTYPES]; /* by element type of the weight or the cache, else 0; made when a plan needs them */
@@ -72,6 +73,17 @@ LlmVkBuffer *llm_vk_codebook (LlmVkDevice *device, guint32 dtype);
 guint32 llm_vk_op_dtype (const LlmPlan *plan, const LlmOp *op); /* of the weight or the cache that its shader reads; else 0 */
 struct LlmParams llm_vk_op_params (const LlmPlan *plan, const LlmOp *op, guint max_rows); /* all but the addresses */
 VkDispatchIndirectCommand llm_vk_op_groups (const LlmPlan *plan, const LlmOp *op, const LlmBatch *batch);
+
+/* timing.c; without timestamps all do nothing. Times of a run go to the executable's profile. */
+typedef struct {
+  VkQueryPool pool; /* [n_ops + 1]; made when a profile is first asked for */
+  guint n_ops;
+} LlmVkTiming;
+gboolean llm_vk_timing_init (LlmVkTiming *self, LlmVkDevice *device, guint n_ops, GError **error);
+void llm_vk_timing_clear (LlmVkTiming *self, LlmVkDevice *device);
+void llm_vk_timing_begin (const LlmVkTiming *self, VkCommandBuffer commands);
+void llm_vk_timing_mark (const LlmVkTiming *self, VkCommandBuffer commands, guint op);
+gboolean llm_vk_timing_read (const LlmVkTiming *self, LlmExecutable *executable, const LlmBatch *batch, GError **error);
 
 /* executable-vulkan.c */
 LlmExecutable *llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits, GError **error);

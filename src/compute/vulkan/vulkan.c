@@ -20,7 +20,7 @@ make_instance (void)
 }
 
 static gint
-find_queue_family (VkPhysicalDevice physical)
+find_queue_family (VkPhysicalDevice physical, guint32 *timestamp_bits)
 {
   guint32 n = 0;
   g_autofree VkQueueFamilyProperties *families = NULL;
@@ -30,7 +30,10 @@ find_queue_family (VkPhysicalDevice physical)
   vkGetPhysicalDeviceQueueFamilyProperties (physical, &n, families);
   for (guint32 i = 0; i < n; i++)
     if ((families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) != 0)
-      return (gint) i;
+      {
+        *timestamp_bits = families[i].timestampValidBits;
+        return (gint) i;
+      }
   return -1;
 }
 
@@ -54,9 +57,10 @@ chain (Features *f)
 static gboolean
 is_usable (VkPhysicalDevice physical, const VkPhysicalDeviceProperties *properties)
 {
+  guint32 timestamp_bits;
   Features f;
 
-  if (properties->apiVersion < VK_API_VERSION_1_2 || find_queue_family (physical) < 0
+  if (properties->apiVersion < VK_API_VERSION_1_2 || find_queue_family (physical, &timestamp_bits) < 0
       || properties->limits.maxComputeSharedMemorySize < 1024 || properties->limits.maxComputeWorkGroupInvocations < GROUP)
     return FALSE;
   chain (&f);
@@ -193,7 +197,7 @@ make_device (LlmVkDevice *self, GError **error)
   f.v12.bufferDeviceAddress = VK_TRUE;
   f.core.features.shaderInt16 = VK_TRUE;
   info.pNext = &f.core;
-  self->queue_family = queue.queueFamilyIndex = pool.queueFamilyIndex = (guint32) find_queue_family (self->physical);
+  self->queue_family = queue.queueFamilyIndex = pool.queueFamilyIndex = (guint32) find_queue_family (self->physical, &self->timestamp_bits);
   if (!llm_vk_check (vkCreateDevice (self->physical, &info, NULL, &self->device), "opening the device", error))
     return FALSE;
   vkGetDeviceQueue (self->device, self->queue_family, 0, &self->queue);
