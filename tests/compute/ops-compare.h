@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The device under test beside the scalar one.  What a device says that it cannot run is a skip.
+ * The device under test beside the scalar one.  Every device runs every op.
  */
 #pragma once
 
@@ -12,7 +12,7 @@ G_BEGIN_DECLS
 
 extern LlmDevice *ops_device, *ops_scalar;
 
-/* All of @batches one after the other on a fresh cache; NULL when @on cannot run the plan. (transfer full) */
+/* All of @batches one after the other on a fresh cache. (transfer full) */
 float *ops_run_on (LlmDevice *on, const OpsModel *model, OpsBatch *const *batches, guint n_batches, gsize *n);
 /* No further apart than the device states for weights of @dtype. */
 void ops_compare (const char *what, const OpsModel *model, OpsBatch *const *batches, guint n_batches, LlmDtype dtype);

@@ -132,6 +132,26 @@ test_encoder (void)
   ops_compare ("encoder", model, &batch, 1, kv.dtype);
 }
 
+/* Among equals the lower index comes first, -0 and 0 being equal; as many as there are, and more than a workgroup has threads. */
+static void
+test_route (void)
+{
+  static const struct {
+    guint n, k;
+    float scale;
+  } cases[] = { { 9, 4, 0 }, { 1, 1, 1 }, { 8, 8, 1 }, { LLM_MODEL_MAX_EXPERTS, 100, 1 }, { 200, 200, 0 } };
+
+  for (guint i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      LlmRouteParams route = { cases[i].k, i % 2 == 0, 2.5f };
+      g_autoptr (OpsModel) model = ops_model_new (NULL, i);
+      LlmValueId x = llm_plan_scale (model->plan, ops_model_input (model, OPS_N_TOKENS, cases[i].n), cases[i].scale, 0);
+
+      ops_model_finish (model, llm_plan_route (model->plan, x, &route));
+      ops_compare_one ("route", model, 5, LLM_DTYPE_F32);
+    }
+}
+
 void
 ops_families_add_tests (void)
 {
@@ -140,6 +160,7 @@ ops_families_add_tests (void)
   g_test_add_func ("/ops/embed/from", test_embed_from);
   g_test_add_func ("/ops/norms", test_norms);
   g_test_add_func ("/ops/rope/yarn", test_yarn);
+  g_test_add_func ("/ops/route", test_route);
   g_test_add_func ("/ops/attention/variants", test_attention);
   g_test_add_func ("/ops/attention/encoder", test_encoder);
 }
