@@ -46,7 +46,7 @@ llm_charsmap_init (LlmCharsmap *self, const guint8 *bytes, gsize n, GError **err
     return TRUE;
   if (n >= 4)
     trie = bytes[0] | (guint32) bytes[1] << 8 | (guint32) bytes[2] << 16 | (guint32) bytes[3] << 24;
-  if (n < 4 || trie % 4 != 0 || trie >= n - 4 || bytes[n - 1] != 0)
+  if (n < 4 || trie % 4 != 0 || trie >= n - 4)
     {
       g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL,
                    "tokenizer.ggml.precompiled_charsmap (%" G_GSIZE_FORMAT " bytes) is not a trie and the texts that it points to", n);
@@ -59,7 +59,7 @@ llm_charsmap_init (LlmCharsmap *self, const guint8 *bytes, gsize n, GError **err
       return FALSE;
     }
   self->n_units = trie / 4;
-  self->n_replacements = n - 4 - trie;
+  self->n_replacements = n - 4 - trie + 1;
   self->units = g_try_new (guint32, MAX (self->n_units, 1));
   self->replacements = g_try_malloc (self->n_replacements);
   if (self->units == NULL || self->replacements == NULL)
@@ -72,7 +72,8 @@ llm_charsmap_init (LlmCharsmap *self, const guint8 *bytes, gsize n, GError **err
       const guint8 *b = bytes + 4 + 4 * i;
       self->units[i] = b[0] | (guint32) b[1] << 8 | (guint32) b[2] << 16 | (guint32) b[3] << 24;
     }
-  memcpy (self->replacements, bytes + 4 + trie, self->n_replacements);
+  memcpy (self->replacements, bytes + 4 + trie, self->n_replacements - 1);
+  self->replacements[self->n_replacements - 1] = '\0';
   return TRUE;
 }
 
