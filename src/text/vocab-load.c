@@ -38,6 +38,8 @@ token_bytes (LlmVocab *self, gint32 id, LlmStr text, char *out)
       out[0] = (char) byte;
       return 1;
     }
+  if (self->types[id] == LLM_TOKEN_UNUSED && self->kind != LLM_VOCAB_UGM)
+    return 0; /* padding: it stands for nothing */
   if (self->types[id] == LLM_TOKEN_CONTROL || self->types[id] == LLM_TOKEN_USER_DEFINED || self->types[id] == LLM_TOKEN_UNKNOWN)
     {
       memcpy (out, text.bytes, text.len);

@@ -154,7 +154,7 @@ read_strip (LlmVocab *self, const LlmGguf *gguf, GError **error)
 
   llm_gguf_str (gguf, "general.architecture", &architecture, NULL);
   llm_gguf_str (gguf, "tokenizer.ggml.pre", &pre, NULL);
-  phi3 = llm_str_is (architecture, "phi3");
+  phi3 = llm_str_is (architecture, "phi3") && self->kind == LLM_VOCAB_SPM; /* Phi 4 is of that architecture too */
   if (llm_str_is (architecture, "nomic-bert-moe") || llm_str_is (architecture, "jina-bert-v3") || llm_str_is (pre, "jina-v2-de")
       || llm_str_is (pre, "jina-v2-es") || llm_str_is (pre, "jina-v2-code"))
     mask = "<mask>";

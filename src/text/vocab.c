@@ -160,6 +160,12 @@ special_at (const LlmVocab *vocab, const char *text, gsize len, gboolean parse_s
   return MAX (user, control);
 }
 
+static gboolean
+is_white (char c)
+{
+  return g_ascii_isspace (c) || c == '\v';
+}
+
 /* Special tokens leftmost, then longest; what lies between them is text. */
 static gboolean
 add_mixed (Run *run, const char *text, gsize len, gboolean parse_special)
@@ -177,13 +183,13 @@ add_mixed (Run *run, const char *text, gsize len, gboolean parse_special)
           at++;
           continue;
         }
-      while ((strip & LLM_STRIP_LEFT) != 0 && end > begin && g_ascii_isspace (text[end - 1]))
+      while ((strip & LLM_STRIP_LEFT) != 0 && end > begin && is_white (text[end - 1]))
         end--;
       if (!add_text (run, text + begin, end - begin))
         return FALSE;
       add_token (run, id);
       at += n;
-      while ((strip & LLM_STRIP_RIGHT) != 0 && at < len && g_ascii_isspace (text[at]))
+      while ((strip & LLM_STRIP_RIGHT) != 0 && at < len && is_white (text[at]))
         at++;
       begin = at;
     }
@@ -217,6 +223,21 @@ check_part (const LlmVocab *self, const LlmTextPart *part, GError **error)
   return is_known (self, part->token);
 }
 
+/* WordPiece files name the same token as separator, as EOS or as both; it is added once. */
+static void
+add_end (Run *run)
+{
+  const LlmVocab *vocab = run->vocab;
+
+  if (vocab->kind == LLM_VOCAB_WPM && vocab->sep >= 0)
+    {
+      if (vocab->add_sep || vocab->add_eos)
+        add_token (run, vocab->sep);
+    }
+  else if (vocab->add_eos && vocab->eos >= 0)
+    add_token (run, vocab->eos);
+}
+
 gboolean
 llm_tokenize_parts (const LlmVocab *self, const LlmTextPart *parts, guint n_parts, LlmTokenizeFlags flags, GArray *ids, GError **error)
 {
@@ -237,10 +258,8 @@ llm_tokenize_parts (const LlmVocab *self, const LlmTextPart *parts, guint n_part
         g_array_set_size (ids, before);
         return FALSE;
       }
-  if (add && self->add_eos && self->eos >= 0)
-    add_token (&run, self->eos);
-  if (add && self->kind == LLM_VOCAB_WPM && self->add_sep && self->sep >= 0)
-    add_token (&run, self->sep);
+  if (add)
+    add_end (&run);
   return TRUE;
 }
 

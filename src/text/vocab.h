@@ -18,7 +18,7 @@ typedef struct _LlmVocab LlmVocab;
 
 typedef enum {
   LLM_TOKENIZE_NONE = 0,
-  LLM_TOKENIZE_ADD_SPECIAL = 1 << 0,   /* BOS/EOS as the model says */
+  LLM_TOKENIZE_ADD_SPECIAL = 1 << 0,   /* BOS, EOS, separator as the model says */
   LLM_TOKENIZE_PARSE_SPECIAL = 1 << 1, /* special-token text becomes its id */
 } LlmTokenizeFlags;
 
@@ -50,8 +50,9 @@ gint32 llm_vocab_find_special (const LlmVocab *self, const char *text);
 gboolean llm_vocab_piece (const LlmVocab *self, gint32 id, LlmStr *bytes);
 
 /* Appends the ids of @text (valid UTF-8, else LLM_ERROR_INVALID_MESSAGE with the byte
- * offset; at most LLM_TEXT_MAX_BYTES, else G_DBUS_ERROR_LIMITS_EXCEEDED) to @ids
- * (GArray of gint32). Linear time. */
+ * offset; at most LLM_TEXT_MAX_BYTES, and twice that once a unigram vocabulary has
+ * normalized it, else G_DBUS_ERROR_LIMITS_EXCEEDED) to @ids (GArray of gint32).
+ * n log n where tokens merge, else linear. */
 gboolean llm_tokenize (const LlmVocab *self, const char *text, gsize len, LlmTokenizeFlags flags, GArray *ids, GError **error);
 
 /* The same for a prompt in parts: text parts are tokenized without PARSE_SPECIAL
@@ -64,7 +65,8 @@ typedef enum {
 } LlmDetokFlags;
 
 /* ids -> bytes (not necessarily UTF-8), appended to @out; the one space that
- * add_space_prefix put in front is taken away.  An id out of range:
+ * add_space_prefix put in front is taken away, and so are spaces before punctuation
+ * where the vocabulary's own tokenizer does that.  An id out of range:
  * G_DBUS_ERROR_INVALID_ARGS naming index and id. */
 gboolean llm_detokenize (const LlmVocab *self, const gint32 *ids, gsize n, LlmDetokFlags flags, GString *out, GError **error);
 

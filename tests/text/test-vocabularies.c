@@ -94,6 +94,45 @@ test_wordpiece_flags (void)
   check (vocab, cases, G_N_ELEMENTS (cases));
 }
 
+/* [SEP] as separator and as EOS is one token. */
+static void
+test_wordpiece_end (void)
+{
+  static const LlmTestToken tokens[] = { { "[UNK]", CONTROL, 0 }, { "[CLS]", CONTROL, 0 }, { "[SEP]", CONTROL, 0 }, { SPACE "a", NORMAL, 0 } };
+  const LlmTestVocab parts = { "bert", NULL, tokens, G_N_ELEMENTS (tokens), NULL };
+
+  for (guint i = 0; i < 4; i++)
+    {
+      LlmGgufBuilder *b = llm_gguf_builder_new (3);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (LlmVocab) vocab = NULL;
+      const Case end = { "a", LLM_TOKENIZE_ADD_SPECIAL, i > 0 ? "1 3 2" : "1 3" };
+
+      llm_gguf_builder_u32 (b, "tokenizer.ggml.bos_token_id", 1);
+      llm_gguf_builder_u32 (b, "tokenizer.ggml.eos_token_id", 2);
+      llm_gguf_builder_u32 (b, "tokenizer.ggml.seperator_token_id", 2);
+      llm_gguf_builder_bool (b, "tokenizer.ggml.add_eos_token", (i & 1) != 0);
+      llm_gguf_builder_bool (b, "tokenizer.ggml.add_sep_token", (i & 2) != 0);
+      vocab = llm_test_vocab_new (&parts, b, &error);
+      g_assert_no_error (error);
+      check (vocab, &end, 1);
+    }
+}
+
+/* Tokens that fill a table up stand for nothing. */
+static void
+test_unused (void)
+{
+  static const LlmTestToken tokens[] = { { "[PAD0]", UNUSED, 0 }, { "x", NORMAL, 0 } };
+  static const char *const merges[] = { "a b", NULL };
+  const LlmTestVocab parts = { "gpt2", "qwen2", tokens, G_N_ELEMENTS (tokens), merges, .byte_level = TRUE };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (LlmVocab) vocab = llm_test_vocab_new (&parts, NULL, &error);
+
+  g_assert_no_error (error);
+  check_back (vocab, (const gint32[]) { 1, 0, 1 }, 3, "xx");
+}
+
 static void
 test_unigram (void)
 {
@@ -482,6 +521,8 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/text/vocabularies/wordpiece", test_wordpiece);
   g_test_add_func ("/text/vocabularies/wordpiece-flags", test_wordpiece_flags);
+  g_test_add_func ("/text/vocabularies/wordpiece-end", test_wordpiece_end);
+  g_test_add_func ("/text/vocabularies/unused", test_unused);
   g_test_add_func ("/text/vocabularies/unigram", test_unigram);
   g_test_add_func ("/text/vocabularies/charsmap", test_charsmap);
   g_test_add_func ("/text/vocabularies/broken-charsmaps", test_broken_charsmaps);
