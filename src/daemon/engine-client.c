@@ -421,8 +421,8 @@ on_inspector_started (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   g_autoptr (GTask) task = user_data;
   Inspection *inspection = g_task_get_task_data (task);
+  GVariantBuilder handles;
   GError *error = NULL;
-  const int handle = 0;
   GDBusConnection *connection;
 
   inspection->process = llm_engine_process_start_finish (result, &error);
@@ -432,27 +432,26 @@ on_inspector_started (GObject *source, GAsyncResult *result, gpointer user_data)
       return;
     }
   connection = inspection->process->connection;
+  g_variant_builder_init (&handles, G_VARIANT_TYPE ("ah"));
+  for (int i = 0; i < g_unix_fd_list_get_length (inspection->fds); i++)
+    g_variant_builder_add (&handles, "h", i);
   g_dbus_connection_call_with_unix_fd_list (connection, NULL, LLM_ENGINE_PATH, LLM_ENGINE_IFACE, "Inspect",
-                                            g_variant_new ("(@ah)", g_variant_new_fixed_array (G_VARIANT_TYPE_HANDLE, &handle, 1, sizeof handle)),
+                                            g_variant_new ("(ah)", &handles),
                                             G_VARIANT_TYPE ("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, LLM_INSPECT_TIMEOUT_MS, inspection->fds,
                                             g_task_get_cancellable (task), on_inspected, task);
   g_steal_pointer (&task);
 }
 
 void
-llm_engine_client_inspect_async (LlmEngineClient *self, int fd, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+llm_engine_client_inspect_async (LlmEngineClient *self, GUnixFDList *fds, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
   Inspection *inspection = g_new0 (Inspection, 1);
-  GError *error = NULL;
 
   llm_error_quark ();
-  inspection->fds = g_unix_fd_list_new ();
+  inspection->fds = g_object_ref (fds);
   g_task_set_task_data (task, inspection, inspection_free);
-  if (g_unix_fd_list_append (inspection->fds, fd, &error) < 0)
-    g_task_return_error (task, error);
-  else
-    llm_engine_process_start_async (self->path, TRUE, cancellable, on_inspector_started, g_steal_pointer (&task));
+  llm_engine_process_start_async (self->path, TRUE, cancellable, on_inspector_started, g_steal_pointer (&task));
 }
 
 GVariant *

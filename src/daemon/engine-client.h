@@ -37,8 +37,8 @@ void llm_engine_client_call_async (LlmEngineClient *self, const char *method, GV
 /* (transfer full) */
 GVariant *llm_engine_client_call_finish (LlmEngineClient *self, GAsyncResult *result, GError **error);
 
-/* Inspects a file in a throw-away instance. A crash or LLM_INSPECT_TIMEOUT_MS is InvalidModel. */
-void llm_engine_client_inspect_async (LlmEngineClient *self, int fd, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
+/* Inspects a model's files in a throw-away instance. A crash or LLM_INSPECT_TIMEOUT_MS is InvalidModel. */
+void llm_engine_client_inspect_async (LlmEngineClient *self, GUnixFDList *fds, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 GVariant *llm_engine_client_inspect_finish (LlmEngineClient *self, GAsyncResult *result, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmEngineClient, llm_engine_client_free)

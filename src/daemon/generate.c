@@ -181,7 +181,7 @@ llm_generate_on_state (LlmBroker *broker, guint64 id, const char *name, guint po
   if (self == NULL || self->state == LLM_STATE_DONE || self->state == LLM_STATE_LOADING)
     return;
   self->position = position;
-  if (state < LLM_STATE_DONE)
+  if (state < LLM_STATE_DONE && llm_state_may_follow (self->state, state))
     llm_request_set_state (self, state, "says the engine");
 }
 

@@ -236,21 +236,16 @@ on_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
 static gboolean
 start (LlmLoader *self, Load *load, LlmStoreModel *model, GError **error)
 {
-  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  g_autoptr (GUnixFDList) fds = llm_store_model_open (model, error);
   g_autofree char *device = llm_settings_device (self->broker->settings);
-  const int handle = 0;
-  GVariantBuilder settings;
+  GVariantBuilder settings, handles;
   Answer *answer;
-  int fd = llm_store_model_open (model, error);
 
-  if (fd < 0)
+  if (fds == NULL)
     return FALSE;
-  if (g_unix_fd_list_append (fds, fd, error) < 0)
-    {
-      close (fd);
-      return FALSE;
-    }
-  close (fd);
+  g_variant_builder_init (&handles, G_VARIANT_TYPE ("ah"));
+  for (int i = 0; i < g_unix_fd_list_get_length (fds); i++)
+    g_variant_builder_add (&handles, "h", i);
   g_variant_builder_init (&settings, G_VARIANT_TYPE_VARDICT);
   g_variant_builder_add (&settings, "{sv}", "device", g_variant_new_string (llm_crash_ledger_prefers_cpu (self->broker->ledger) ? "cpu" : device));
   g_variant_builder_add (&settings, "{sv}", "context-window", g_variant_new_uint32 (llm_settings_context_window (self->broker->settings)));
@@ -259,9 +254,7 @@ start (LlmLoader *self, Load *load, LlmStoreModel *model, GError **error)
   answer = g_new0 (Answer, 1);
   *answer = (Answer) { self, g_strdup (load->digest), self->generation };
   llm_engine_client_call_async (self->broker->engine, "Load",
-                                g_variant_new ("(s@aha{sv})", load->digest,
-                                               g_variant_new_fixed_array (G_VARIANT_TYPE_HANDLE, &handle, 1, sizeof handle), &settings),
-                                fds, on_loaded, answer);
+                                g_variant_new ("(saha{sv})", load->digest, &handles, &settings), fds, on_loaded, answer);
   return TRUE;
 }
 

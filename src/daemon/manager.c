@@ -48,7 +48,7 @@ string_at (const Call *call, gsize i)
   return s;
 }
 
-/* The fd that the "h" (or the only one of the "ah") stands for. (transfer full) */
+/* The fd that the "h" stands for. (transfer full) */
 static int
 fd_at (const Call *call, gint32 handle, GError **error)
 {
@@ -345,8 +345,10 @@ handle_get_model (Call *call, GError **error)
 
 typedef struct {
   LlmBroker *broker;
+  guint32 uid;
   char *sender, *name, *handle_token;
-  int fd;
+  GUnixFDList *fds; /* charged */
+  gboolean more;
   GDBusMethodInvocation *invocation;
 } ImportCall;
 
@@ -363,46 +365,67 @@ on_import_authorized (GObject *source, GAsyncResult *result, gpointer user_data)
   if (request != NULL)
     {
       g_dbus_method_invocation_return_value (import->invocation, g_variant_new ("(o)", request->path));
-      llm_import_start (request, import->fd, import->name);
+      llm_import_start (request, import->fds, import->name, import->more);
     }
   else
-    llm_broker_return_error (import->invocation, error != NULL ? error : g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "you are gone"));
-  close (import->fd);
+    {
+      llm_broker_return_error (import->invocation, error != NULL ? error : g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "you are gone"));
+      llm_import_release_fds (import->broker, import->uid, import->fds);
+    }
   g_free (import->sender);
   g_free (import->name);
   g_free (import->handle_token);
   g_free (import);
 }
 
+/* More files for an import that was allowed already. Takes @fds. */
+static gboolean
+append_to_import (Call *call, const char *path, GUnixFDList *fds, const char *name, gboolean more, GError **error)
+{
+  for (guint i = 0; i < call->caller->requests->len; i++)
+    {
+      g_autoptr (LlmRequest) request = llm_request_ref (call->caller->requests->pdata[i]);
+
+      if (strcmp (request->path, path) != 0)
+        continue;
+      if (!llm_import_append (request, fds, name, more, error))
+        return FALSE;
+      g_dbus_method_invocation_return_value (call->invocation, g_variant_new ("(o)", request->path));
+      return TRUE;
+    }
+  g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "append-to: you have no request %s", path);
+  llm_import_release_fds (call->broker, call->caller->uid, fds);
+  return FALSE;
+}
+
 static gboolean
 handle_import (Call *call, GError **error)
 {
-  g_autoptr (GVariant) options = options_at (call, 2, LLM_OPTIONS_REQUEST, error), handles = g_variant_get_child_value (call->params, 0);
+  g_autoptr (GVariant) options = options_at (call, 2, LLM_OPTIONS_IMPORT, error), handles = g_variant_get_child_value (call->params, 0);
   g_autofree char *name = options != NULL ? llm_store_normalize_name (string_at (call, 1), error) : NULL;
-  gsize n = g_variant_n_children (handles);
+  const char *append_to = NULL, *handle_token = NULL;
+  gboolean more = FALSE;
+  GUnixFDList *fds;
   ImportCall *import;
-  gint32 handle;
-  int fd;
 
   if (name == NULL)
     return FALSE;
-  if (n == 0 || n > LLM_MAX_IMPORT_FDS)
+  g_variant_lookup (options, "handle-token", "&s", &handle_token);
+  g_variant_lookup (options, "append-to", "&o", &append_to);
+  g_variant_lookup (options, "more", "b", &more);
+  if (append_to != NULL && handle_token != NULL)
     {
-      g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "%" G_GSIZE_FORMAT " files were sent; one GGUF file is needed", n);
+      g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "handle-token and append-to exclude each other: %s has its name already", append_to);
       return FALSE;
     }
-  if (n > 1)
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "models split over several files are not supported; join the %" G_GSIZE_FORMAT " files into one first", n);
-      return FALSE;
-    }
-  g_variant_get_child (handles, 0, "h", &handle);
-  fd = fd_at (call, handle, error);
-  if (fd < 0)
+  fds = llm_import_take_fds (call->broker, call->caller->uid, g_dbus_method_invocation_get_message (call->invocation), handles, error);
+  if (fds == NULL)
     return FALSE;
+  if (append_to != NULL)
+    return append_to_import (call, append_to, fds, name, more, error);
   import = g_new0 (ImportCall, 1);
-  *import = (ImportCall) { call->broker, g_strdup (call->caller->name), g_steal_pointer (&name), NULL, fd, call->invocation };
-  g_variant_lookup (options, "handle-token", "s", &import->handle_token);
+  *import = (ImportCall) { call->broker, call->caller->uid, g_strdup (call->caller->name), g_steal_pointer (&name), g_strdup (handle_token), fds, more,
+                           call->invocation };
   llm_authorizer_check_async (call->broker->connection, LLM_ACTION_IMPORT, call->broker->session, call->caller->name, call->caller->uid,
                               on_import_authorized, import);
   return TRUE;

@@ -27,8 +27,11 @@ static const Option tokenize[] = { { "add-special", "b", 0, 0, FALSE }, { "parse
 static const Option detokenize[] = { { "show-special", "b", 0, 0, FALSE }, { NULL } };
 static const Option filter[] = { { "architecture", "s", 0, 0, FALSE }, { "capability", "s", 0, 0, FALSE }, { NULL } };
 static const Option request[] = { { "handle-token", "s", 0, 0, FALSE }, { NULL } };
+static const Option import[] = {
+  { "handle-token", "s", 0, 0, FALSE }, { "append-to", "o", 0, 0, FALSE }, { "more", "b", 0, 0, FALSE }, { NULL }
+};
 static const Option none[] = { { NULL } };
-static const Option *const tables[] = { generate, chat, tokenize, detokenize, filter, request, none };
+static const Option *const tables[] = { generate, chat, tokenize, detokenize, filter, request, import, none };
 
 static GVariant * G_GNUC_PRINTF (2, 3)
 invalid (GError **error, const char *format, ...)
@@ -200,7 +203,7 @@ convert (const Option *o, GVariant *value, GError **error)
   if (strcmp (o->type, "a{ud}") == 0)
     return convert_biases (o, value, error);
   if (!g_variant_is_of_type (value, G_VARIANT_TYPE (o->type)))
-    return invalid (error, "%s is of type %s; %s is needed", o->key, g_variant_get_type_string (value), o->type[0] == 'b' ? "a boolean (b)" : "a string (s)");
+    return invalid (error, "%s is of type %s; %s is needed", o->key, g_variant_get_type_string (value), o->type[0] == 'b' ? "a boolean (b)" : o->type[0] == 'o' ? "an object path (o)" : "a string (s)");
   if (strcmp (o->key, "handle-token") == 0 && !is_handle_token (g_variant_get_string (value, NULL)))
     return invalid (error, "handle-token must be 1 to %d letters, digits or \"_\"", LLM_MAX_HANDLE_TOKEN_BYTES);
   return value;

@@ -16,7 +16,8 @@ typedef enum {
   LLM_OPTIONS_TOKENIZE,
   LLM_OPTIONS_DETOKENIZE,
   LLM_OPTIONS_FILTER,   /* ListModels */
-  LLM_OPTIONS_REQUEST,  /* Import, Load: handle-token */
+  LLM_OPTIONS_REQUEST,  /* Load: handle-token */
+  LLM_OPTIONS_IMPORT,
   LLM_OPTIONS_NONE,
 } LlmOptionsTable;
 

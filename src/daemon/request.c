@@ -9,13 +9,14 @@
 #include "public-interface.h"
 
 static const char *const kind_names[] = { "generate", "chat", "stream", "import", "load" };
-static const char *const state_names[LLM_N_STATES] = { "waiting", "loading", "queued", "prefill", "decode", "paused", "done" };
+static const char *const state_names[LLM_N_STATES] = { "waiting", "collecting", "loading", "queued", "prefill", "decode", "paused", "done" };
 
 #define BIT(state) (1u << LLM_STATE_##state)
 
 /* From every state to those that may follow; an engine that was lost sends a request back to loading. */
 static const guint edges[LLM_N_STATES] = {
-  [LLM_STATE_WAITING] = BIT (LOADING) | BIT (DONE),
+  [LLM_STATE_WAITING] = BIT (COLLECTING) | BIT (LOADING) | BIT (DONE),
+  [LLM_STATE_COLLECTING] = BIT (WAITING) | BIT (DONE),
   [LLM_STATE_LOADING] = BIT (QUEUED) | BIT (DONE),
   [LLM_STATE_QUEUED] = BIT (PREFILL) | BIT (DECODE) | BIT (PAUSED) | BIT (LOADING) | BIT (DONE),
   [LLM_STATE_PREFILL] = BIT (DECODE) | BIT (QUEUED) | BIT (PAUSED) | BIT (LOADING) | BIT (DONE),
@@ -280,6 +281,8 @@ llm_request_end (LlmRequest *self, GVariant *result, GError *error)
   llm_broker_notify (self->broker, "QueueLength", g_variant_new_uint32 (llm_callers_n_requests (self->broker->callers)));
   answer_all (self);
   llm_generate_ended (self);
+  if (self->import != NULL)
+    llm_import_request_ended (self->import);
 }
 
 void

@@ -15,8 +15,11 @@ G_BEGIN_DECLS
 
 typedef enum { LLM_KIND_GENERATE, LLM_KIND_CHAT, LLM_KIND_STREAM, LLM_KIND_IMPORT, LLM_KIND_LOAD } LlmRequestKind;
 
+typedef struct _LlmImport LlmImport;
+
 typedef enum {
   LLM_STATE_WAITING,
+  LLM_STATE_COLLECTING, /* an import whose files are still coming */
   LLM_STATE_LOADING,
   LLM_STATE_QUEUED,
   LLM_STATE_PREFILL,
@@ -49,6 +52,7 @@ struct _LlmRequest {
   GVariant *result;             /* after the end */
   GError *error;
   guint ttl_timer;
+  LlmImport *import;            /* while it is one (import.c frees it) */
 
   /* generate, chat, stream (generate.c) */
   LlmStoreModel *model;
@@ -93,7 +97,13 @@ void llm_generate_update_flow (LlmRequest *self);
 void llm_generate_reply (LlmRequest *self, GDBusMethodInvocation *invocation);
 
 /* import.c */
-void llm_import_start (LlmRequest *self, int fd, const char *name);
+/* The files of an "ah" argument, charged to @uid; InvalidArgs, QuotaExceeded. (transfer full) */
+GUnixFDList *llm_import_take_fds (LlmBroker *broker, guint32 uid, GDBusMessage *message, GVariant *handles, GError **error);
+void llm_import_release_fds (LlmBroker *broker, guint32 uid, GUnixFDList *fds);
+/* Both take @fds. @more: the import waits for llm_import_append(). */
+void llm_import_start (LlmRequest *self, GUnixFDList *fds, const char *name, gboolean more);
+gboolean llm_import_append (LlmRequest *self, GUnixFDList *fds, const char *name, gboolean more, GError **error);
+void llm_import_request_ended (LlmImport *import);
 void llm_import_bundled (LlmBroker *broker);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmRequest, llm_request_unref)

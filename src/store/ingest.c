@@ -127,21 +127,21 @@ sync_folder (const char *path, GError **error)
   return ok || fail_errno ("cannot make the store durable", saved_errno, error);
 }
 
-/* The final name appears only after the bytes are on disk. */
+/* The final name appears only after the bytes are on disk.  A blob that has it already is replaced: it may have been damaged. */
 static gboolean
-publish (int fd, const char *tmp, const char *final, const char *blobs_dir, GError **error)
+publish (int fd, const char *tmp, const char *digest, const LlmIngestPlace *place, GError **error)
 {
-  if (fchmod (fd, 0444) < 0 || fsync (fd) < 0 || rename (tmp, final) < 0)
+  if (fchmod (fd, 0444) < 0 || fsync (fd) < 0 || !llm_pending_publish (place->pending, digest, tmp))
     return fail_errno ("cannot finish the model's file in the store", errno, error);
-  return sync_folder (blobs_dir, error);
+  return sync_folder (place->blobs_dir, error); /* it stays pending when this fails: the next start removes it */
 }
 
 LlmStoreBlob *
-llm_ingest_copy (int fd, const char *blobs_dir, const char *tmp_dir, LlmStoreProgress progress, gpointer progress_data,
-                 GCancellable *cancellable, GError **error)
+llm_ingest_copy (int fd, const LlmIngestPlace *place, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable,
+                 GError **error)
 {
   g_autoptr (LlmStoreBlob) blob = g_new0 (LlmStoreBlob, 1);
-  g_autofree char *tmp = g_build_filename (tmp_dir, "import-XXXXXX", NULL);
+  g_autofree char *tmp = g_build_filename (place->tmp_dir, "import-XXXXXX", NULL);
   gboolean ok;
   int out;
 
@@ -157,8 +157,8 @@ llm_ingest_copy (int fd, const char *blobs_dir, const char *tmp_dir, LlmStorePro
        && (blob->digest = stream (fd, out, blob->size, progress, progress_data, cancellable, error)) != NULL;
   if (ok)
     {
-      blob->path = g_build_filename (blobs_dir, blob->digest, NULL);
-      ok = g_file_test (blob->path, G_FILE_TEST_EXISTS) || publish (out, tmp, blob->path, blobs_dir, error);
+      blob->path = g_build_filename (place->blobs_dir, blob->digest, NULL);
+      ok = publish (out, tmp, blob->digest, place, error);
     }
   close (out);
   unlink (tmp); /* gone already when it was published */

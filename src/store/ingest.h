@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "store/pending.h"
 #include "store/store.h"
 
 G_BEGIN_DECLS
@@ -15,9 +16,13 @@ G_BEGIN_DECLS
 /* @fd readable regular file or memfd, else G_DBUS_ERROR_INVALID_ARGS.  Never blocks on a pipe: the kind is checked first. */
 gboolean llm_ingest_check_fd (int fd, guint64 *size, GError **error);
 
-/* Copies @size bytes from the beginning of @fd to blobs_dir by way of tmp_dir. */
-LlmStoreBlob *llm_ingest_copy (int fd, const char *blobs_dir, const char *tmp_dir,
-                               LlmStoreProgress progress, gpointer progress_data,
+typedef struct {
+  char *blobs_dir, *tmp_dir;
+  LlmPending *pending;
+} LlmIngestPlace;
+
+/* Copies what stands in @fd, from its beginning, to a pending blob by way of tmp_dir. */
+LlmStoreBlob *llm_ingest_copy (int fd, const LlmIngestPlace *place, LlmStoreProgress progress, gpointer progress_data,
                                GCancellable *cancellable, GError **error);
 
 /* Only hashes the file at @path, which stays where it is. */

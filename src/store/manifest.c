@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/json-guard.h"
 #include "base/limits.h"
+#include "store/hash.h"
 
 #define FORMAT "local-llm-manifest/1"
 #define DIGEST_CHARS (strlen ("sha256-") + 64)
@@ -26,7 +28,7 @@ model_clear (LlmStoreModel *self)
 {
   g_free (self->name);
   g_free (self->digest);
-  g_free (self->path);
+  g_ptr_array_unref (self->blobs);
   g_free (self->source);
   g_variant_unref (self->info);
 }
@@ -45,43 +47,114 @@ llm_store_blob_free (LlmStoreBlob *blob)
   g_free (blob);
 }
 
+static gpointer
+copy_blob (gconstpointer src, gpointer user_data)
+{
+  const LlmStoreBlob *blob = src;
+  LlmStoreBlob *copy = g_new0 (LlmStoreBlob, 1);
+
+  *copy = (LlmStoreBlob) { g_strdup (blob->digest), blob->size, g_strdup (blob->path), blob->bundled };
+  return copy;
+}
+
+/* Of one blob its own; of several, over their digests, a line each. */
+static char *
+digest_of (const GPtrArray *blobs)
+{
+  g_autoptr (LlmHash) hash = NULL;
+
+  if (blobs->len == 1)
+    return g_strdup (((LlmStoreBlob *) blobs->pdata[0])->digest);
+  hash = llm_hash_new ();
+  for (guint i = 0; i < blobs->len; i++)
+    {
+      const LlmStoreBlob *blob = blobs->pdata[i];
+
+      llm_hash_update (hash, blob->digest, strlen (blob->digest));
+      llm_hash_update (hash, "\n", 1);
+    }
+  return llm_hash_end (g_steal_pointer (&hash));
+}
+
 LlmStoreModel *
-llm_manifest_new (const char *name, const LlmStoreBlob *blob, gint64 imported, GVariant *info)
+llm_manifest_new (const char *name, GPtrArray *blobs, gint64 imported, GVariant *info)
 {
   LlmStoreModel *self = g_atomic_rc_box_new0 (LlmStoreModel);
+  const LlmStoreBlob *first = blobs->pdata[0];
 
   self->name = g_strdup (name);
-  self->digest = g_strdup (blob->digest);
-  self->size = blob->size;
-  self->path = g_strdup (blob->path);
-  self->bundled = blob->bundled;
-  self->source = g_strdup (blob->bundled ? "bundled" : "import");
+  self->digest = digest_of (blobs);
+  for (guint i = 0; i < blobs->len; i++)
+    self->size += ((LlmStoreBlob *) blobs->pdata[i])->size;
+  self->blobs = g_ptr_array_new_with_free_func ((GDestroyNotify) llm_store_blob_free);
+  for (guint i = 0; i < blobs->len; i++)
+    g_ptr_array_add (self->blobs, copy_blob (blobs->pdata[i], NULL));
+  self->bundled = first->bundled;
+  self->source = g_strdup (first->bundled ? "bundled" : "import");
   self->imported = imported;
   self->info = g_variant_ref_sink (info);
   return self;
 }
 
-int
-llm_store_model_open (const LlmStoreModel *self, GError **error)
+static int
+open_blob (const LlmStoreModel *self, const LlmStoreBlob *blob, GError **error)
 {
   struct stat st;
-  int fd = open (self->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  int fd = open (blob->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
+  if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_BUSY, "the weights of %s cannot be opened: %s; try again later", self->name, g_strerror (errno));
+      return -1;
+    }
   if (fd < 0)
     {
       g_set_error (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND,
                    "the weights of %s cannot be opened: %s; import the model again", self->name, g_strerror (errno));
       return -1;
     }
-  if (fstat (fd, &st) < 0 || !S_ISREG (st.st_mode) || (guint64) st.st_size != self->size)
+  if (fstat (fd, &st) < 0 || !S_ISREG (st.st_mode) || (guint64) st.st_size != blob->size)
     {
       close (fd);
       g_set_error (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED,
                    "the weights of %s are not the %" G_GUINT64_FORMAT " bytes that were imported; import the model again",
-                   self->name, self->size);
+                   self->name, blob->size);
       return -1;
     }
   return fd;
+}
+
+GUnixFDList *
+llm_store_model_open (const LlmStoreModel *self, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+
+  for (guint i = 0; i < self->blobs->len; i++)
+    {
+      int fd = open_blob (self, self->blobs->pdata[i], error), at;
+
+      if (fd < 0)
+        return NULL;
+      at = g_unix_fd_list_append (fds, fd, error);
+      close (fd);
+      if (at < 0)
+        return NULL;
+    }
+  return g_steal_pointer (&fds);
+}
+
+gboolean
+llm_store_model_is_whole (const LlmStoreModel *self)
+{
+  for (guint i = 0; i < self->blobs->len; i++)
+    {
+      const LlmStoreBlob *blob = self->blobs->pdata[i];
+      struct stat st;
+
+      if (lstat (blob->path, &st) < 0 || !S_ISREG (st.st_mode) || (guint64) st.st_size != blob->size)
+        return FALSE;
+    }
+  return TRUE;
 }
 
 char *
@@ -149,9 +222,11 @@ load_object (const char *path, JsonParser *parser, GError **error)
   return json_node_get_object (json_parser_get_root (parser));
 }
 
+/* "digest", "size" and perhaps "file" of @object, which is a model or one of its parts. */
 static gboolean
-read_blob (JsonObject *object, const char *path, const char *blobs_dir, LlmStoreBlob *blob, GError **error)
+read_blob (JsonObject *object, const char *path, const char *blobs_dir, GPtrArray *blobs, GError **error)
 {
+  LlmStoreBlob *blob;
   const char *digest = member_string (object, "digest");
   const char *file = member_string (object, "file");
   gint64 size;
@@ -162,20 +237,52 @@ read_blob (JsonObject *object, const char *path, const char *blobs_dir, LlmStore
     return damaged (error, path, "\"size\" is not a number of bytes");
   if (file != NULL && !g_path_is_absolute (file))
     return damaged (error, path, "\"file\" is not an absolute path");
+  blob = g_new0 (LlmStoreBlob, 1);
   blob->digest = g_strdup (digest);
-  blob->size = size;
+  blob->size = (guint64) size;
   blob->bundled = file != NULL;
   blob->path = file != NULL ? g_strdup (file) : g_build_filename (blobs_dir, digest, NULL);
+  g_ptr_array_add (blobs, blob);
   return TRUE;
+}
+
+/* The parts of a split model: as many as a model may have, all in one place, and the model's digest and size are theirs. */
+static gboolean
+read_parts (JsonObject *object, JsonNode *node, const char *path, const char *blobs_dir, GPtrArray *blobs, GError **error)
+{
+  JsonArray *parts = JSON_NODE_HOLDS_ARRAY (node) ? json_node_get_array (node) : NULL;
+  guint n = parts != NULL ? json_array_get_length (parts) : 0;
+  g_autofree char *digest = NULL;
+  gint64 size;
+  guint64 sum = 0;
+
+  if (n < 2 || n > LLM_MODEL_MAX_PARTS)
+    return damaged (error, path, "\"parts\" is not a list of 2 to 128 files");
+  for (guint i = 0; i < n; i++)
+    {
+      JsonNode *part = json_array_get_element (parts, i);
+
+      if (!JSON_NODE_HOLDS_OBJECT (part))
+        return damaged (error, path, "a part is not an object");
+      if (!read_blob (json_node_get_object (part), path, blobs_dir, blobs, error))
+        return FALSE;
+      if (!llm_add_u64 (sum, ((LlmStoreBlob *) blobs->pdata[i])->size, &sum)
+          || ((LlmStoreBlob *) blobs->pdata[i])->bundled != ((LlmStoreBlob *) blobs->pdata[0])->bundled)
+        return damaged (error, path, "the parts do not fit together");
+    }
+  digest = digest_of (blobs);
+  return (g_strcmp0 (member_string (object, "digest"), digest) == 0 && member_int (object, "size", &size) && (guint64) size == sum)
+         || damaged (error, path, "\"digest\" and \"size\" are not those of the parts");
 }
 
 LlmStoreModel *
 llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GError **error)
 {
   g_autoptr (JsonParser) parser = json_parser_new ();
-  g_autoptr (LlmStoreBlob) blob = g_new0 (LlmStoreBlob, 1);
+  g_autoptr (GPtrArray) blobs = g_ptr_array_new_with_free_func ((GDestroyNotify) llm_store_blob_free);
   g_autoptr (GVariant) info = NULL;
   JsonObject *object = load_object (path, parser, error);
+  JsonNode *parts;
   const char *text;
   gint64 imported;
 
@@ -186,7 +293,8 @@ llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GE
       damaged (error, path, "\"format\" is not " FORMAT);
       return NULL;
     }
-  if (!read_blob (object, path, blobs_dir, blob, error))
+  parts = json_object_get_member (object, "parts");
+  if (parts != NULL ? !read_parts (object, parts, path, blobs_dir, blobs, error) : !read_blob (object, path, blobs_dir, blobs, error))
     return NULL;
   text = member_string (object, "info");
   info = text != NULL ? g_variant_parse (G_VARIANT_TYPE_VARDICT, text, NULL, NULL, NULL) : NULL;
@@ -195,7 +303,39 @@ llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GE
       damaged (error, path, "\"info\" or \"imported\" is absent or damaged");
       return NULL;
     }
-  return llm_manifest_new (name, blob, imported, info);
+  return llm_manifest_new (name, blobs, imported, info);
+}
+
+static void
+add_blob (JsonBuilder *b, const LlmStoreBlob *blob)
+{
+  json_builder_set_member_name (b, "digest");
+  json_builder_add_string_value (b, blob->digest);
+  json_builder_set_member_name (b, "size");
+  json_builder_add_int_value (b, (gint64) blob->size);
+  if (blob->bundled)
+    {
+      json_builder_set_member_name (b, "file");
+      json_builder_add_string_value (b, blob->path);
+    }
+}
+
+static void
+add_parts (JsonBuilder *b, const LlmStoreModel *model)
+{
+  json_builder_set_member_name (b, "digest");
+  json_builder_add_string_value (b, model->digest);
+  json_builder_set_member_name (b, "size");
+  json_builder_add_int_value (b, (gint64) model->size);
+  json_builder_set_member_name (b, "parts");
+  json_builder_begin_array (b);
+  for (guint i = 0; i < model->blobs->len; i++)
+    {
+      json_builder_begin_object (b);
+      add_blob (b, model->blobs->pdata[i]);
+      json_builder_end_object (b);
+    }
+  json_builder_end_array (b);
 }
 
 static char *
@@ -208,15 +348,10 @@ to_json (const LlmStoreModel *model)
   json_builder_begin_object (b);
   json_builder_set_member_name (b, "format");
   json_builder_add_string_value (b, FORMAT);
-  json_builder_set_member_name (b, "digest");
-  json_builder_add_string_value (b, model->digest);
-  json_builder_set_member_name (b, "size");
-  json_builder_add_int_value (b, (gint64) model->size);
-  if (model->bundled)
-    {
-      json_builder_set_member_name (b, "file");
-      json_builder_add_string_value (b, model->path);
-    }
+  if (model->blobs->len == 1)
+    add_blob (b, model->blobs->pdata[0]);
+  else
+    add_parts (b, model);
   json_builder_set_member_name (b, "imported");
   json_builder_add_int_value (b, model->imported);
   json_builder_set_member_name (b, "info");

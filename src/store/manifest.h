@@ -11,7 +11,8 @@
 
 G_BEGIN_DECLS
 
-LlmStoreModel *llm_manifest_new (const char *name, const LlmStoreBlob *blob, gint64 imported, GVariant *info);
+/* @blobs: LlmStoreBlob, copied. */
+LlmStoreModel *llm_manifest_new (const char *name, GPtrArray *blobs, gint64 imported, GVariant *info);
 
 /* @path of the manifest; @name what its place says it is; @blobs_dir where blobs are. Blocks. */
 LlmStoreModel *llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GError **error);

@@ -3,10 +3,10 @@
  * The index of the store in memory and the calls around it.
  *
  * Invariant: a blob is deleted only when no manifest names it and no import that has not
- * been committed or discarded yet stands on it (`pending`): two imports of the same bytes
+ * been committed or discarded yet stands on it (pending.h): two imports of the same bytes
  * may be under way at once.
  */
-#include "store/store.h"
+#include "store/store-private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,20 +17,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "store/ingest.h"
 #include "store/manifest.h"
-
-#define PROGRESS_INTERVAL_US (G_USEC_PER_SEC / 10)
-
-struct _LlmStore {
-  char *blobs_dir;
-  char *models_dir;
-  char *tmp_dir;
-  int lock_fd;
-  GHashTable *models;  /* name -> LlmStoreModel (owned) */
-  GHashTable *pending; /* digest -> count of ingested blobs not yet committed or discarded */
-  guint damaged;
-};
 
 /* ---- opening ---- */
 
@@ -51,19 +38,6 @@ lock_folder (LlmStore *self, const char *state_dir, GError **error)
     return TRUE;
   g_set_error (error, LLM_ERROR, LLM_ERROR_BUSY, "another local-llmd uses the store %s; stop it, or choose another --state-dir", state_dir);
   return FALSE;
-}
-
-static void
-empty_tmp (LlmStore *self)
-{
-  g_autoptr (GDir) dir = g_dir_open (self->tmp_dir, 0, NULL);
-  const char *name;
-
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *path = g_build_filename (self->tmp_dir, name, NULL);
-      g_unlink (path);
-    }
 }
 
 static void
@@ -121,6 +95,28 @@ load_manifests (LlmStore *self)
     }
 }
 
+static void unlink_unless_named (LlmStore *self, const char *digest);
+
+/* What imports have left that a crash cut off.  A blob that a damaged manifest may name stays. */
+static void
+empty_tmp (LlmStore *self)
+{
+  g_autoptr (GDir) dir = g_dir_open (self->tmp_dir, 0, NULL);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_build_filename (self->tmp_dir, name, NULL);
+      const char *digest = llm_pending_marked (name);
+
+      if (digest != NULL && self->damaged > 0)
+        continue;
+      if (digest != NULL)
+        unlink_unless_named (self, digest);
+      g_unlink (path);
+    }
+}
+
 LlmStore *
 llm_store_open (const char *state_dir, GError **error)
 {
@@ -128,15 +124,15 @@ llm_store_open (const char *state_dir, GError **error)
 
   self->lock_fd = -1;
   self->models = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) llm_store_model_unref);
-  self->pending = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->blobs_dir = g_build_filename (state_dir, "blobs", NULL);
   self->models_dir = g_build_filename (state_dir, "models", NULL);
   self->tmp_dir = g_build_filename (state_dir, "tmp", NULL);
+  self->pending = llm_pending_new (self->blobs_dir, self->tmp_dir);
   if (!make_folder (self->blobs_dir, error) || !make_folder (self->models_dir, error) || !make_folder (self->tmp_dir, error)
       || !lock_folder (self, state_dir, error))
     return NULL;
-  empty_tmp (self);
   load_manifests (self);
+  empty_tmp (self);
   return g_steal_pointer (&self);
 }
 
@@ -144,7 +140,7 @@ void
 llm_store_free (LlmStore *self)
 {
   g_hash_table_unref (self->models);
-  g_hash_table_unref (self->pending);
+  llm_pending_unref (self->pending);
   g_free (self->blobs_dir);
   g_free (self->models_dir);
   g_free (self->tmp_dir);
@@ -175,9 +171,8 @@ llm_store_list (LlmStore *self)
   return list;
 }
 
-/* @in_blobs: only models whose bytes are in blobs/; a bundled file may hold the same ones. */
 static LlmStoreModel *
-find_digest (LlmStore *self, const char *digest, gboolean in_blobs)
+find_digest (LlmStore *self, const char *digest)
 {
   GHashTableIter iter;
   gpointer value;
@@ -187,7 +182,7 @@ find_digest (LlmStore *self, const char *digest, gboolean in_blobs)
     {
       LlmStoreModel *model = value;
 
-      if (strcmp (model->digest, digest) == 0 && !(in_blobs && model->bundled))
+      if (strcmp (model->digest, digest) == 0)
         return model;
     }
   return NULL;
@@ -198,208 +193,123 @@ llm_store_find (LlmStore *self, const char *name_or_digest)
 {
   LlmStoreModel *model = g_hash_table_lookup (self->models, name_or_digest);
 
-  return model != NULL ? model : find_digest (self, name_or_digest, FALSE);
+  return model != NULL ? model : find_digest (self, name_or_digest);
 }
 
 GVariant *
 llm_store_statistics (LlmStore *self)
 {
   g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+  g_autoptr (GHashTable) counted = g_hash_table_new (g_str_hash, g_str_equal); /* paths (lent) */
   GHashTableIter iter;
-  gpointer model;
+  gpointer value;
   guint64 bytes = 0;
 
   g_hash_table_iter_init (&iter, self->models);
-  while (g_hash_table_iter_next (&iter, NULL, &model))
-    bytes += ((LlmStoreModel *) model)->size;
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      const LlmStoreModel *model = value;
+
+      for (guint i = 0; i < model->blobs->len; i++)
+        {
+          const LlmStoreBlob *blob = model->blobs->pdata[i];
+
+          if (g_hash_table_add (counted, blob->path))
+            bytes += blob->size;
+        }
+    }
   g_variant_dict_insert (&dict, "models", "u", g_hash_table_size (self->models));
   g_variant_dict_insert (&dict, "bytes", "t", bytes);
   g_variant_dict_insert (&dict, "damaged-manifests", "u", self->damaged);
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
-/* ---- ingesting ---- */
-
-typedef struct {
-  int fd;
-  char *blobs_dir, *tmp_dir, *path;
-  LlmStoreProgress progress;
-  gpointer progress_data;
-  gint64 last_report;
-  GTask *task; /* (borrowed) the task whose data this is */
-} Ingest;
-
-static void
-ingest_free (Ingest *ingest)
-{
-  if (ingest->fd >= 0)
-    close (ingest->fd);
-  g_free (ingest->blobs_dir);
-  g_free (ingest->tmp_dir);
-  g_free (ingest->path);
-  g_free (ingest);
-}
-
-typedef struct {
-  GTask *task; /* (owned): the callback cannot come after the task's */
-  guint64 done, total;
-} Report;
-
-static gboolean
-deliver_report (gpointer user_data)
-{
-  Report *report = user_data;
-  Ingest *ingest = g_task_get_task_data (report->task);
-
-  ingest->progress (report->done, report->total, ingest->progress_data);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-report_free (gpointer user_data)
-{
-  Report *report = user_data;
-
-  g_object_unref (report->task);
-  g_free (report);
-}
-
-static void
-report_progress (guint64 done, guint64 total, gpointer user_data)
-{
-  Ingest *ingest = user_data;
-  gint64 now = g_get_monotonic_time ();
-  g_autoptr (GSource) source = NULL;
-  Report *report;
-
-  if (done < total && now - ingest->last_report < PROGRESS_INTERVAL_US)
-    return;
-  ingest->last_report = now;
-  report = g_new (Report, 1);
-  *report = (Report) { g_object_ref (ingest->task), done, total };
-  source = g_idle_source_new ();
-  g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (source, deliver_report, report, report_free);
-  g_source_attach (source, g_task_get_context (ingest->task));
-}
-
-static void
-ingest_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
-{
-  Ingest *ingest = task_data;
-  GError *error = NULL;
-  LlmStoreBlob *blob = ingest->path != NULL
-                         ? llm_ingest_bundled (ingest->path, cancellable, &error)
-                         : llm_ingest_copy (ingest->fd, ingest->blobs_dir, ingest->tmp_dir,
-                                            ingest->progress != NULL ? report_progress : NULL, ingest, cancellable, &error);
-
-  if (blob != NULL)
-    g_task_return_pointer (task, blob, (GDestroyNotify) llm_store_blob_free);
-  else
-    g_task_return_error (task, error);
-}
-
-static void
-pend (LlmStore *self, const char *digest, int by)
-{
-  int count = GPOINTER_TO_INT (g_hash_table_lookup (self->pending, digest)) + by;
-
-  if (count > 0)
-    g_hash_table_replace (self->pending, g_strdup (digest), GINT_TO_POINTER (count));
-  else
-    g_hash_table_remove (self->pending, digest);
-}
-
-void
-llm_store_ingest_async (LlmStore *self, int fd, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable,
-                        GAsyncReadyCallback callback, gpointer user_data)
-{
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
-  Ingest *ingest = g_new0 (Ingest, 1);
-
-  g_task_set_source_tag (task, llm_store_ingest_async);
-  ingest->fd = fcntl (fd, F_DUPFD_CLOEXEC, 3);
-  ingest->blobs_dir = g_strdup (self->blobs_dir);
-  ingest->tmp_dir = g_strdup (self->tmp_dir);
-  ingest->progress = progress;
-  ingest->progress_data = progress_data;
-  ingest->task = task;
-  g_task_set_task_data (task, ingest, (GDestroyNotify) ingest_free);
-  g_task_run_in_thread (task, ingest_thread);
-}
-
-LlmStoreBlob *
-llm_store_ingest_finish (LlmStore *self, GAsyncResult *result, GError **error)
-{
-  LlmStoreBlob *blob = g_task_propagate_pointer (G_TASK (result), error);
-
-  if (blob != NULL)
-    pend (self, blob->digest, 1);
-  return blob;
-}
-
-void
-llm_store_hash_bundled_async (LlmStore *self, const char *path, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
-{
-  g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
-  Ingest *ingest = g_new0 (Ingest, 1);
-
-  g_task_set_source_tag (task, llm_store_hash_bundled_async);
-  ingest->fd = -1;
-  ingest->path = g_strdup (path);
-  ingest->task = task;
-  g_task_set_task_data (task, ingest, (GDestroyNotify) ingest_free);
-  g_task_run_in_thread (task, ingest_thread);
-}
-
-LlmStoreBlob *
-llm_store_hash_bundled_finish (LlmStore *self, GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
-}
+/* ---- changing ---- */
 
 gboolean
-llm_store_has_bundled (LlmStore *self, const char *name, const char *path)
+llm_store_has_bundled (LlmStore *self, const char *name, const char *const *paths)
 {
-  LlmStoreModel *model = g_hash_table_lookup (self->models, name);
-  g_autofree char *canonical = g_canonicalize_filename (path, NULL);
-  struct stat st;
+  const LlmStoreModel *model = g_hash_table_lookup (self->models, name);
+  guint n = g_strv_length ((char **) paths);
 
-  return model != NULL && model->bundled && strcmp (model->path, canonical) == 0 && stat (canonical, &st) == 0
-         && (guint64) st.st_size == model->size && st.st_mtime < model->imported;
+  if (model == NULL || !model->bundled || model->blobs->len != n)
+    return FALSE;
+  for (guint i = 0; i < n; i++)
+    {
+      const LlmStoreBlob *blob = model->blobs->pdata[i];
+      g_autofree char *canonical = g_canonicalize_filename (paths[i], NULL);
+      struct stat st;
+
+      if (strcmp (blob->path, canonical) != 0 || stat (canonical, &st) < 0 || (guint64) st.st_size != blob->size || st.st_mtime >= model->imported)
+        return FALSE;
+    }
+  return TRUE;
 }
 
-/* ---- changing ---- */
+static gboolean
+names_blob (const LlmStoreModel *model, const char *digest)
+{
+  for (guint i = 0; i < model->blobs->len; i++)
+    {
+      const LlmStoreBlob *blob = model->blobs->pdata[i];
+
+      if (!blob->bundled && strcmp (blob->digest, digest) == 0) /* a bundled file may hold the same bytes */
+        return TRUE;
+    }
+  return FALSE;
+}
 
 static void
 unlink_unless_named (LlmStore *self, const char *digest)
 {
-  g_autofree char *path = g_build_filename (self->blobs_dir, digest, NULL);
+  GHashTableIter iter;
+  gpointer model;
 
-  if (!g_hash_table_contains (self->pending, digest) && find_digest (self, digest, TRUE) == NULL)
-    g_unlink (path);
+  g_hash_table_iter_init (&iter, self->models);
+  while (g_hash_table_iter_next (&iter, NULL, &model))
+    if (names_blob (model, digest))
+      return;
+  llm_pending_unlink (self->pending, digest);
+}
+
+/* The blobs of @model, which is in the index no more. */
+static void
+unlink_blobs (LlmStore *self, const LlmStoreModel *model)
+{
+  for (guint i = 0; i < model->blobs->len; i++)
+    {
+      const LlmStoreBlob *blob = model->blobs->pdata[i];
+
+      if (!blob->bundled)
+        unlink_unless_named (self, blob->digest);
+    }
 }
 
 LlmStoreModel *
-llm_store_commit (LlmStore *self, const char *name, const LlmStoreBlob *blob, GVariant *info, GError **error)
+llm_store_commit (LlmStore *self, const char *name, GPtrArray *blobs, GVariant *info, GError **error)
 {
-  g_autoptr (LlmStoreModel) model = llm_manifest_new (name, blob, g_get_real_time () / G_USEC_PER_SEC, info);
+  g_autoptr (LlmStoreModel) model = llm_manifest_new (name, blobs, g_get_real_time () / G_USEC_PER_SEC, info);
   g_autofree char *path = llm_manifest_path (self->models_dir, name);
   LlmStoreModel *old = g_hash_table_lookup (self->models, name);
-  g_autofree char *old_digest = old != NULL && !old->bundled ? g_strdup (old->digest) : NULL;
+  g_autoptr (LlmStoreModel) replaced = old != NULL ? llm_store_model_ref (old) : NULL;
 
-  if (!g_file_test (blob->path, G_FILE_TEST_EXISTS))
-    { /* another import of the same bytes was discarded in the instant between */
-      g_set_error (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED, "the model's file is gone from the store; import it again");
+  if (!llm_store_model_is_whole (model))
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED, "a file of the model is gone from the store or damaged there; import it again");
+      llm_store_discard (self, blobs);
       return NULL;
     }
   if (!llm_manifest_save (model, path, error))
-    return NULL;
-  if (!blob->bundled)
-    pend (self, blob->digest, -1);
+    {
+      llm_store_discard (self, blobs);
+      return NULL;
+    }
   g_hash_table_replace (self->models, g_strdup (name), llm_store_model_ref (model));
-  if (old_digest != NULL)
-    unlink_unless_named (self, old_digest);
+  for (guint i = 0; i < blobs->len; i++)
+    if (!((LlmStoreBlob *) blobs->pdata[i])->bundled)
+      llm_pending_release (self->pending, ((LlmStoreBlob *) blobs->pdata[i])->digest);
+  if (replaced != NULL)
+    unlink_blobs (self, replaced);
   return g_hash_table_lookup (self->models, name);
 }
 
@@ -407,8 +317,8 @@ gboolean
 llm_store_delete (LlmStore *self, const char *name, GError **error)
 {
   LlmStoreModel *model = g_hash_table_lookup (self->models, name);
+  g_autoptr (LlmStoreModel) hold = NULL;
   g_autofree char *path = NULL;
-  g_autofree char *digest = NULL;
 
   if (model == NULL)
     {
@@ -426,17 +336,22 @@ llm_store_delete (LlmStore *self, const char *name, GError **error)
       g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot delete %s: %s", name, g_strerror (errno));
       return FALSE;
     }
-  digest = g_strdup (model->digest);
-  g_hash_table_remove (self->models, name);
-  unlink_unless_named (self, digest);
+  hold = llm_store_model_ref (model);
+  g_hash_table_remove (self->models, hold->name);
+  unlink_blobs (self, hold);
   return TRUE;
 }
 
 void
-llm_store_discard (LlmStore *self, const LlmStoreBlob *blob)
+llm_store_discard (LlmStore *self, GPtrArray *blobs)
 {
-  if (blob->bundled)
-    return;
-  pend (self, blob->digest, -1);
-  unlink_unless_named (self, blob->digest);
+  for (guint i = 0; i < blobs->len; i++)
+    {
+      const LlmStoreBlob *blob = blobs->pdata[i];
+
+      if (blob->bundled)
+        continue;
+      llm_pending_release (self->pending, blob->digest);
+      unlink_unless_named (self, blob->digest);
+    }
 }

@@ -3,8 +3,12 @@
  * Models on disk: content-addressed blobs and the manifests that name them.
  *
  *   blobs/sha256-<hex>        0444; the final name only after hash and fsync
- *   models/<name>/<tag>.json  blob or bundled file, size, source, what Inspect found
- *   tmp/                      files under way; emptied at start
+ *   models/<name>/<tag>.json  blobs or bundled files, size, source, what Inspect found
+ *   tmp/                      files under way, and a mark for every blob that no manifest names yet;
+ *                             emptied at start
+ *
+ * A model is one blob, or the parts of a split model in their order; models may share blobs. The digest
+ * of a split model is the SHA-256 of the lines "sha256-<hex>\n" of its parts.
  *
  * One broker per store (flock on the folder).  An LlmStore belongs to one thread (the main loop);
  * what takes time runs on a GTask thread and touches only files.  The bytes of a
@@ -13,17 +17,27 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <gio/gunixfdlist.h>
 
 G_BEGIN_DECLS
 
 typedef struct _LlmStore LlmStore;
 
+/* A file of a model. */
+typedef struct {
+  char *digest;     /* "sha256-<64 hex>" */
+  guint64 size;     /* bytes */
+  char *path;       /* absolute, in blobs/ or, bundled, where it is */
+  gboolean bundled;
+} LlmStoreBlob;
+void llm_store_blob_free (LlmStoreBlob *blob); /* memory only */
+
 /* One manifest. Immutable, reference-counted. */
 typedef struct {
   char *name;      /* "name:tag", tag "latest" when none was given */
   char *digest;    /* "sha256-<64 hex>" */
-  guint64 size;    /* bytes */
-  char *path;      /* absolute path of the blob or bundled file */
+  guint64 size;    /* bytes of all files */
+  GPtrArray *blobs;/* LlmStoreBlob (owned), the parts in order */
   gboolean bundled;/* in a folder only the administrator can change; never deleted */
   char *source;    /* "import" | "bundled" */
   gint64 imported; /* seconds since 1970 */
@@ -32,9 +46,11 @@ typedef struct {
 
 LlmStoreModel *llm_store_model_ref (LlmStoreModel *self);
 void llm_store_model_unref (LlmStoreModel *self);
-/* A read-only fd of the weights; LLM_ERROR_MODEL_NOT_FOUND when the file is gone,
- * LLM_ERROR_INTEGRITY_FAILED when its size is not the manifest's. */
-int llm_store_model_open (const LlmStoreModel *self, GError **error);
+/* Read-only fds of the parts in order; LLM_ERROR_MODEL_NOT_FOUND when a file is gone,
+ * LLM_ERROR_INTEGRITY_FAILED when its size is not the manifest's. (transfer full) */
+GUnixFDList *llm_store_model_open (const LlmStoreModel *self, GError **error);
+/* Whether all files are there with their sizes. */
+gboolean llm_store_model_is_whole (const LlmStoreModel *self);
 
 /* "name" or "name:tag" -> "name:tag"; letters, digits, '.', '_', '-', and '/' between parts; no part begins with
  * '.' ; at most LLM_MAX_MODEL_NAME_BYTES. G_DBUS_ERROR_INVALID_ARGS says what would be right. (transfer full) */
@@ -50,39 +66,33 @@ GPtrArray *llm_store_list (LlmStore *self);
 /* By normalised name or by digest; NULL if there is none. (transfer none) */
 LlmStoreModel *llm_store_find (LlmStore *self, const char *name_or_digest);
 
-/* A file in the store that no manifest names yet. */
-typedef struct {
-  char *digest;
-  guint64 size;
-  char *path;
-  gboolean bundled; /* @path is a bundled file, used in place */
-} LlmStoreBlob;
-void llm_store_blob_free (LlmStoreBlob *blob); /* memory only */
-
 typedef void (*LlmStoreProgress) (guint64 done, guint64 total, gpointer user_data);
 
-/* Copies @fd (a regular file or memfd opened for reading: else InvalidArgs, from its beginning; duplicated at once) into
- * blobs/, hashing as it goes; space is reserved first (DiskFull); a file that shrinks or grows
- * meanwhile is IntegrityFailed. @progress: main loop, at most 10 times a second. Cancelling leaves nothing behind. */
-void llm_store_ingest_async (LlmStore *self, int fd, LlmStoreProgress progress, gpointer progress_data,
+/* Copies @fds (regular files or memfds opened for reading: else InvalidArgs; from their beginnings) into blobs/, one after the
+ * other, hashing as it goes; space is reserved first (DiskFull); a file that shrinks or grows meanwhile is IntegrityFailed.
+ * A copy replaces a blob of the same digest, which may have been damaged. @progress: over the bytes of all; main loop, at most
+ * 10 times a second. An error or cancelling leaves nothing behind. */
+void llm_store_ingest_async (LlmStore *self, GUnixFDList *fds, LlmStoreProgress progress, gpointer progress_data,
                              GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
-LlmStoreBlob *llm_store_ingest_finish (LlmStore *self, GAsyncResult *result, GError **error);
+/* What is to be committed or discarded. (element-type LlmStoreBlob) (transfer full) */
+GPtrArray *llm_store_ingest_finish (LlmStore *self, GAsyncResult *result, GError **error);
 
-/* The same for a bundled file: hashed, not copied. */
-void llm_store_hash_bundled_async (LlmStore *self, const char *path, GCancellable *cancellable,
+/* The same for bundled files: hashed, not copied. */
+void llm_store_hash_bundled_async (LlmStore *self, const char *const *paths, GCancellable *cancellable,
                                    GAsyncReadyCallback callback, gpointer user_data);
-LlmStoreBlob *llm_store_hash_bundled_finish (LlmStore *self, GAsyncResult *result, GError **error);
-/* Whether the manifest @name already stands for the bundled file @path as it is now (size and mtime). */
-gboolean llm_store_has_bundled (LlmStore *self, const char *name, const char *path);
+GPtrArray *llm_store_hash_bundled_finish (LlmStore *self, GAsyncResult *result, GError **error);
+/* Whether the manifest @name already stands for the bundled files @paths as they are now (size and mtime). */
+gboolean llm_store_has_bundled (LlmStore *self, const char *name, const char *const *paths);
 
-/* Writes the manifest, atomically and durably; replaces one of the same name. (transfer none) */
-LlmStoreModel *llm_store_commit (LlmStore *self, const char *name, const LlmStoreBlob *blob, GVariant *info, GError **error);
-/* Removes the manifest and, if no other names it, the blob.  ModelNotFound; NotSupported for a bundled one. */
+/* Writes the manifest, atomically and durably; replaces one of the same name. @blobs: the parts in order; they are pending no
+ * longer, also when this fails. (transfer none) */
+LlmStoreModel *llm_store_commit (LlmStore *self, const char *name, GPtrArray *blobs, GVariant *info, GError **error);
+/* Removes the manifest and those of its blobs that no other names.  ModelNotFound; NotSupported for a bundled one. */
 gboolean llm_store_delete (LlmStore *self, const char *name, GError **error);
-/* Removes a blob that no manifest names (a failed import). */
-void llm_store_discard (LlmStore *self, const LlmStoreBlob *blob);
+/* Removes those blobs that no manifest names (a failed import). */
+void llm_store_discard (LlmStore *self, GPtrArray *blobs);
 
-/* a{sv}: models u, bytes t, damaged-manifests u. (transfer full) */
+/* a{sv}: models u, bytes t (shared ones once), damaged-manifests u. (transfer full) */
 GVariant *llm_store_statistics (LlmStore *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmStore, llm_store_free)

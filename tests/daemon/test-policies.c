@@ -13,7 +13,7 @@ test_edges (void)
     {
       g_assert_false (llm_state_may_follow (LLM_STATE_DONE, s)); /* the end is the end */
       g_assert_cmpint (llm_state_may_follow (s, LLM_STATE_DONE), ==, s != LLM_STATE_DONE);
-      g_assert_false (llm_state_may_follow (s, LLM_STATE_WAITING));
+      g_assert_cmpint (llm_state_may_follow (s, LLM_STATE_WAITING), ==, s == LLM_STATE_COLLECTING);
     }
   g_assert_true (llm_state_may_follow (LLM_STATE_DECODE, LLM_STATE_LOADING)); /* the engine was lost */
   g_assert_false (llm_state_may_follow (LLM_STATE_WAITING, LLM_STATE_DECODE));

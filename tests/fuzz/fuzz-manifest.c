@@ -43,7 +43,13 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   if (model == NULL)
     return 0;
   g_assert_true (g_str_has_prefix (model->digest, "sha256-") && g_variant_is_of_type (model->info, G_VARIANT_TYPE_VARDICT));
-  g_assert_true (g_utf8_validate (model->path, -1, NULL) && g_path_is_absolute (model->path));
+  g_assert_cmpuint (model->blobs->len, >=, 1);
+  for (guint i = 0; i < model->blobs->len; i++)
+    {
+      const LlmStoreBlob *blob = model->blobs->pdata[i];
+
+      g_assert_true (g_utf8_validate (blob->path, -1, NULL) && g_path_is_absolute (blob->path) && blob->size <= model->size);
+    }
   llm_store_model_unref (model);
   return 0;
 }
@@ -58,6 +64,10 @@ llm_fuzz_seeds (void)
      "\"size\": 7, \"imported\": 1, \"info\": \"{'architecture': <'llama'>, 'size': <uint64 7>}\", \"file\": \"/a\"}"),
     ("{\"format\": \"local-llm-manifest/1\", \"digest\": \"sha256-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", "
      "\"size\": 7, \"imported\": 1, \"info\": \"{'a': <'\\ud800 \\u0000'>}\", \"file\": \"/a\\udfff\"}"),
+    ("{\"format\": \"local-llm-manifest/1\", \"digest\": \"sha256-abe3ad4d2b21ebc73f90b4b8d44cd280d4a65b28f634c8f0db1ba1a9f7292079\", "
+     "\"size\": 7, \"imported\": 1, \"info\": \"@a{sv} {}\", \"parts\": ["
+     "{\"digest\": \"sha256-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", \"size\": 3}, "
+     "{\"digest\": \"sha256-fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210\", \"size\": 4}]}"),
     "{}", "[[[[]]]]", "{\"a\": {\"b\": [1, 2.5, null, true, \"\\u00e9\\ud83d\\ude42\"]}}",
   };
   GPtrArray *seeds = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);

@@ -9,101 +9,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
-#include "store/store.h"
-
-typedef struct {
-  char *folder;
-  LlmStore *store;
-} Fixture;
-
-static void
-set_up (Fixture *f, gconstpointer data)
-{
-  f->folder = g_dir_make_tmp ("llm-store-XXXXXX", NULL);
-  f->store = llm_store_open (f->folder, NULL);
-  g_assert_nonnull (f->store);
-}
-
-static void
-tear_down (Fixture *f, gconstpointer data)
-{
-  const char *argv[] = { "rm", "-rf", f->folder, NULL };
-
-  g_clear_pointer (&f->store, llm_store_free);
-  g_spawn_sync (NULL, (char **) argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
-  g_free (f->folder);
-}
-
-static int
-file_with (const char *text)
-{
-  g_autofree char *path = NULL;
-  int fd = g_file_open_tmp ("llm-file-XXXXXX", &path, NULL);
-
-  g_assert_cmpint (write (fd, text, strlen (text)), ==, (gssize) strlen (text));
-  g_unlink (path);
-  return fd;
-}
-
-typedef struct {
-  Fixture *f;
-  LlmStoreBlob *blob;
-  GError *error;
-  gboolean done;
-} Ingest;
-
-static void
-on_ingested (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Ingest *ingest = user_data;
-
-  ingest->blob = llm_store_ingest_finish (ingest->f->store, result, &ingest->error);
-  ingest->done = TRUE;
-}
-
-static LlmStoreBlob *
-ingest (Fixture *f, int fd, GCancellable *cancellable, GError **error)
-{
-  Ingest state = { f, NULL, NULL, FALSE };
-
-  llm_store_ingest_async (f->store, fd, NULL, NULL, cancellable, on_ingested, &state);
-  close (fd);
-  while (!state.done)
-    g_main_context_iteration (NULL, TRUE);
-  if (state.error != NULL)
-    g_propagate_error (error, state.error);
-  return state.blob;
-}
-
-static GVariant *
-info (void)
-{
-  return g_variant_ref_sink (g_variant_parse (NULL, "{'architecture': <'llama'>, 'size': <uint64 5>}", NULL, NULL, NULL));
-}
-
-static guint
-count_files (Fixture *f, const char *sub)
-{
-  g_autofree char *path = g_build_filename (f->folder, sub, NULL);
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  guint n = 0;
-
-  while (g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
-}
-
-static void
-add (Fixture *f, const char *name, const char *text)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (LlmStoreBlob) blob = ingest (f, file_with (text), NULL, &error);
-  g_autoptr (GVariant) what = info ();
-
-  g_assert_no_error (error);
-  g_assert_nonnull (llm_store_commit (f->store, name, blob, what, &error));
-  g_assert_no_error (error);
-}
+#include "store/store-fixture.h"
 
 static void
 test_round_trip (Fixture *f, gconstpointer data)
@@ -111,23 +17,27 @@ test_round_trip (Fixture *f, gconstpointer data)
   LlmStoreModel *model;
   struct stat st;
   char text[6] = { 0 };
+  g_autoptr (GUnixFDList) fds = NULL;
+  const char *path;
   int fd;
 
   add (f, "hello:1", "hello");
-  llm_store_free (f->store);
-  f->store = llm_store_open (f->folder, NULL); /* as after a restart */
+  fixture_reopen (f);
   model = llm_store_find (f->store, "hello:1");
   g_assert_nonnull (model);
   g_assert_cmpstr (model->digest, ==, "sha256-2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
   g_assert_true (llm_store_find (f->store, model->digest) == model);
   g_assert_cmpstr (model->source, ==, "import");
-  g_assert_cmpint (stat (model->path, &st), ==, 0);
+  g_assert_cmpuint (model->blobs->len, ==, 1);
+  path = blob_path (model, 0);
+  g_assert_cmpint (stat (path, &st), ==, 0);
   g_assert_cmpint (st.st_mode & 0777, ==, 0444);
-  fd = llm_store_model_open (model, NULL);
+  fds = llm_store_model_open (model, NULL);
+  g_assert_cmpint (g_unix_fd_list_get_length (fds), ==, 1);
+  fd = g_unix_fd_list_peek_fds (fds, NULL)[0];
   g_assert_cmpint (read (fd, text, 5), ==, 5);
   g_assert_cmpstr (text, ==, "hello");
   g_assert_cmpint (fcntl (fd, F_GETFL) & O_ACCMODE, ==, O_RDONLY);
-  close (fd);
 }
 
 static void
@@ -156,7 +66,7 @@ test_replace (Fixture *f, gconstpointer data)
 static void
 test_discard (Fixture *f, gconstpointer data)
 {
-  g_autoptr (LlmStoreBlob) one = ingest (f, file_with ("x"), NULL, NULL), two = ingest (f, file_with ("x"), NULL, NULL);
+  g_autoptr (GPtrArray) one = ingest (f, file_with ("x"), NULL, NULL), two = ingest (f, file_with ("x"), NULL, NULL);
 
   llm_store_discard (f->store, one);
   g_assert_cmpuint (count_files (f, "blobs"), ==, 1); /* the other import stands on it */
@@ -249,12 +159,15 @@ test_missing_blob (Fixture *f, gconstpointer data)
 
   add (f, "a:1", "hello");
   model = llm_store_find (f->store, "a:1");
-  g_chmod (model->path, 0644);
-  g_assert_cmpint (truncate (model->path, 2), ==, 0);
-  g_assert_cmpint (llm_store_model_open (model, &short_error), ==, -1);
+  g_assert_true (llm_store_model_is_whole (model));
+  g_chmod (blob_path (model, 0), 0644);
+  g_assert_cmpint (truncate (blob_path (model, 0), 2), ==, 0);
+  g_assert_false (llm_store_model_is_whole (model));
+  g_assert_null (llm_store_model_open (model, &short_error));
   g_assert_error (short_error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED);
-  g_unlink (model->path);
-  g_assert_cmpint (llm_store_model_open (model, &error), ==, -1);
+  g_unlink (blob_path (model, 0));
+  g_assert_false (llm_store_model_is_whole (model));
+  g_assert_null (llm_store_model_open (model, &error));
   g_assert_error (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND);
 }
 
@@ -280,8 +193,6 @@ test_names (void)
   g_assert_cmpstr (same, ==, at);
   g_assert_null (llm_store_normalize_name (over, NULL));
 }
-
-#define ADD(name, func) g_test_add ("/store/" name, Fixture, NULL, set_up, func, tear_down)
 
 int
 main (int argc, char **argv)

@@ -610,11 +610,11 @@ static void
 inspect (Fixture *f, Answer *answer, const char *text, GCancellable *cancellable)
 {
   int fd = file_with (text);
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new_from_array (&fd, 1);
 
   *answer = (Answer) { f };
   f->n_pending++;
-  llm_engine_client_inspect_async (f->client, fd, cancellable, on_inspected_answer, answer);
-  close (fd); /* the client has its own */
+  llm_engine_client_inspect_async (f->client, fds, cancellable, on_inspected_answer, answer);
 }
 
 static void
