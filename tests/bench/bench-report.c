@@ -16,7 +16,7 @@ llm_bench_case_name (const LlmBenchResult *result)
   const LlmBenchCase *c = &result->c;
   g_autoptr (GString) name = g_string_new (NULL);
 
-  g_string_append_printf (name, result->prefill ? "pp%u" : "tg%u", result->prefill ? c->prompt : c->decode);
+  g_string_append_printf (name, "%s%u", c->embed ? "emb" : result->prefill ? "pp" : "tg", result->prefill ? c->prompt : c->decode);
   if (c->n_streams > 1)
     g_string_append_printf (name, "x%u", c->n_streams);
   if (c->depth > 0)

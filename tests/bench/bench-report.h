@@ -31,7 +31,7 @@ typedef struct {
   GArray *results;        /* LlmBenchResult */
 } LlmBenchReport;
 
-/* "pp512", "tg128", "tg128x8@d2048": field's names; x: streams, @d: tokens before. (transfer full) */
+/* "pp512", "tg128", "tg128x8@d2048", "emb512x8": the field's names; x: streams, @d: tokens before. (transfer full) */
 char *llm_bench_case_name (const LlmBenchResult *result);
 /* (transfer full) */
 char *llm_bench_report_text (const LlmBenchReport *self);

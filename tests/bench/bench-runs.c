@@ -95,11 +95,6 @@ kv_bytes (int fd, const LlmBenchSettings *settings, GError **error)
 
   if (c == NULL)
     return 0;
-  if (!c->causal)
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "a model of the architecture %s is an encoder: it generates nothing to measure", c->arch_name);
-      return 0;
-    }
   return pages * LLM_KV_PAGE_TOKENS * c->n_layers * c->n_kv_heads * (c->head_dim_k + c->head_dim_v) * (settings->kv_type == LLM_DTYPE_F16 ? 2 : 4);
 }
 
@@ -301,12 +296,50 @@ sum_up (const LlmBenchRunner *self, guint n, LlmBenchTimes *times)
   times->decode_s = (double) MAX (end - first_token, 1) / 1e6;
 }
 
+static gboolean
+check_rows (const LlmEmbedding *embedding, GError **error)
+{
+  for (guint i = 0; i < embedding->n_rows * embedding->dimensions; i++)
+    if (!isfinite (embedding->rows[i]))
+      {
+        g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, "number %u of the embeddings is %g", i, embedding->rows[i]);
+        return FALSE;
+      }
+  return TRUE;
+}
+
+static gboolean
+run_embed (LlmBenchRunner *self, const LlmBenchCase *c, LlmBenchTimes *times, GError **error)
+{
+  LlmEmbedJob *job = llm_embed_job_new ();
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (LlmEmbedding) embedding = NULL;
+  gint64 began = g_get_monotonic_time ();
+
+  job->id = self->next_id++;
+  job->digest = g_strdup ("model");
+  job->inputs = g_new0 (char *, c->n_streams + 1);
+  for (guint i = 0; i < c->n_streams; i++)
+    job->inputs[i] = g_strdup (make_text (self, i, c->prompt, LLM_TOKENIZE_ADD_SPECIAL));
+  llm_engine_embed_async (self->engine, job, on_loaded, &result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  embedding = llm_engine_embed_finish (self->engine, result, error);
+  if (embedding == NULL || !check_rows (embedding, error))
+    return FALSE;
+  *times = (LlmBenchTimes) { .prompt_tokens = embedding->prompt_tokens, .end_us = g_get_monotonic_time () };
+  times->prefill_s = times->first_token_s = (double) MAX (times->end_us - began, 1) / 1e6;
+  return TRUE;
+}
+
 gboolean
 llm_bench_runner_run (LlmBenchRunner *self, const LlmBenchCase *c, guint run, LlmBenchTimes *times, GError **error)
 {
   g_autoptr (GPtrArray) jobs = g_ptr_array_new ();
 
   g_assert (c->n_streams >= 1 && c->n_streams <= LLM_BATCH_MAX_SLOTS);
+  if (c->embed)
+    return run_embed (self, c, times, error);
   self->first_id = self->next_id;
   self->next_id += c->n_streams;
   self->n_streams = c->n_streams;

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "engine/embed.h"
 #include "engine/engine-private.h"
 
 G_BEGIN_DECLS
@@ -19,9 +20,11 @@ typedef struct {
 } LlmBenchSettings;
 
 /* One run: @n_streams requests at once, each with @depth tokens that are the same in every run of a case (after the
- * first one they come from the KV cache), @prompt that are new, and @decode to generate. */
+ * first one they come from the KV cache), @prompt that are new, and @decode to generate. @embed: @n_streams texts of @prompt
+ * tokens in one call for embeddings. */
 typedef struct {
   guint n_streams, depth, prompt, decode;
+  gboolean embed;
 } LlmBenchCase;
 
 typedef struct {

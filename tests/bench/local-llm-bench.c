@@ -67,7 +67,7 @@ parse_options (Options *o, int *argc, char ***argv, GError **error)
   g_autoptr (GOptionContext) context = g_option_context_new ("[MODEL.gguf]");
 
   g_option_context_add_main_entries (context, entries, NULL);
-  g_option_context_set_summary (context, "Measures prefill (pp), decode (tg) and time to first token (TTFT) of the engine with a model.");
+  g_option_context_set_summary (context, "Measures prefill (pp), decode (tg) and time to first token (TTFT) of the engine with a model, or embeddings (emb) of an encoder.");
   g_option_context_set_description (context,
                                     "pp512x8: eight prompts at once, 512 tokens together. tg128x8@d2048: eight streams of 128 tokens each after 2048 others.\n"
                                     "read%: of the memory's read bandwidth; peak%: of the multiply-adds that registers allow (8-bit ones for quantised\n"
@@ -174,9 +174,9 @@ measure (LlmBenchRunner *runner, LlmBenchResult *r, GError **error)
   r->lowest = rate[0];
   r->highest = rate[r->n_runs - 1];
   r->first_token_ms = median (first, r->n_runs);
-  rows = r->prefill ? MIN (r->n_tokens, LLM_BATCH_MAX_ROWS) : r->c.n_streams;
-  r->pass = llm_bench_pass_cost (plan, rows, r->c.n_streams,
-                                 r->c.depth + (r->prefill ? r->n_tokens / r->c.n_streams : r->c.decode) / 2.0);
+  rows = r->c.embed ? r->n_tokens : r->prefill ? MIN (r->n_tokens, LLM_BATCH_MAX_ROWS) : r->c.n_streams;
+  r->pass = llm_bench_pass_cost (plan, rows, r->c.embed ? rows : r->c.n_streams,
+                                 r->c.embed ? r->c.prompt : r->c.depth + (r->prefill ? r->n_tokens / r->c.n_streams : r->c.decode) / 2.0);
   r->passes = r->rate / rows;
   return TRUE;
 }
@@ -190,11 +190,13 @@ run_all (LlmBenchRunner *runner, const Options *o, const GArray *streams, const 
         {
           guint n = g_array_index (streams, guint, s), depth = g_array_index (depths, guint, d);
           LlmBenchCase c = { n, depth, prefill ? (guint) o->prompt / n : 0, prefill ? 1 : (guint) o->decode };
+          gboolean encoder = !llm_model_config (llm_bench_runner_model (runner))->causal;
           LlmBenchResult r = { .c = c, .prefill = prefill != 0, .n_runs = (guint) o->n_repeat };
 
-          if ((prefill && c.prompt == 0) || (!prefill && o->decode == 0))
+          if ((prefill && c.prompt == 0) || (!prefill && o->decode == 0) || (encoder && (!prefill || depth > 0)))
             continue;
-          if (!measure (runner, &r, error) || (!o->no_ops && (r.ops = llm_bench_ops_measure (runner, &c, error)) == NULL))
+          r.c.embed = encoder;
+          if (!measure (runner, &r, error) || (!o->no_ops && (r.ops = llm_bench_ops_measure (runner, &r.c, error)) == NULL))
             return FALSE;
           if (prefill)
             r.c.prompt = r.n_tokens; /* as it came out */
@@ -246,12 +248,16 @@ result_clear (LlmBenchResult *r)
 }
 
 static gboolean
-check_window (const LlmModel *model, guint window, GError **error)
+check_window (const LlmModel *model, const Options *o, const GArray *streams, guint needed, GError **error)
 {
-  if (window <= llm_model_context_window (model))
+  guint window = llm_model_config (model)->causal ? llm_model_context_window (model) : llm_model_embed_window (model);
+
+  if (!llm_model_config (model)->causal) /* the longest text */
+    for (guint i = needed = 0; i < streams->len; i++)
+      needed = MAX (needed, (guint) o->prompt / g_array_index (streams, guint, i));
+  if (needed <= window)
     return TRUE;
-  return bad (error, "the model's context window is %u tokens, these tests need %u; take a smaller --prompt, --decode or --depth",
-              llm_model_context_window (model), window);
+  return bad (error, "the model's context window is %u tokens, these tests need %u; take a smaller --prompt, --decode or --depth", window, needed);
 }
 
 static gboolean
@@ -278,7 +284,7 @@ bench (Options *o, GError **error)
   settings.context_window = largest (depths) + (guint) MAX (o->prompt, o->decode + 16) + 16;
   settings.kv_tokens = (guint64) largest (streams) * (largest (depths) + (guint) o->decode + 64) + (guint) o->prompt;
   runner = llm_bench_runner_new (o->model, &settings, error);
-  if (runner == NULL || !check_window (llm_bench_runner_model (runner), settings.context_window, error))
+  if (runner == NULL || !check_window (llm_bench_runner_model (runner), o, streams, settings.context_window, error))
     return FALSE;
   loaded_rss = peak_rss ();
   machine = llm_bench_machine_new ((guint) o->n_threads, o->isa, (guint) MIN (o->n_repeat, 10));

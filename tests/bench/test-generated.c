@@ -92,6 +92,14 @@ test_run (gconstpointer file)
       return;
     }
   g_assert_no_error (error);
+  if (!llm_model_config (llm_bench_runner_model (runner))->causal)
+    {
+      c.embed = TRUE;
+      llm_bench_runner_run (runner, &c, 0, &times, &error);
+      g_assert_no_error (error);
+      g_assert_cmpuint (times.prompt_tokens, ==, 80);
+      return;
+    }
   llm_bench_runner_run (runner, &c, 0, &times, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (times.output_tokens, ==, 16);

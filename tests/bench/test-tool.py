@@ -90,6 +90,14 @@ def test_bench(folder):
     assert json.loads(run(BENCH, '--prompt', '0', '--decode', '2', '-r', '1', '-s', '1', '--no-ops', '-d', 'cpu', '--json', '-', MODEL))['results'][0]['ops'] == []
 
 
+def test_encoder(folder):
+    out = os.path.join(folder, 'bert.gguf')
+    generate_all.load(TOOL).generate([out, '--family', 'nomic-bert', '--type', 'Q8_0', '--quiet'])
+    j = json.loads(run(BENCH, '--prompt', '64', '-r', '1', '-s', '1,4', '-d', 'cpu', '-t', '1', '--json', '-', out))
+    assert [r['test'] for r in j['results']] == ['emb64', 'emb64x4'] and all(r['tokens'] == 64 and r['tokens-per-second'] > 0 for r in j['results'])
+    assert 'matmul' in [o['op'] for o in j['results'][0]['ops']]
+
+
 def test_bench_errors(folder):
     for options, fails in (
             ((MODEL, '--streams', '0'), (2, '--streams')), ((MODEL, '--prompt', '5000', '-d', 'cpu'), (2, 'context window')), ((MODEL, '--kv', 'q8'), (2, 'f16 and f32')),
@@ -104,7 +112,7 @@ if __name__ == '__main__':
     except ImportError:
         print('numpy is not there')
         sys.exit(77)
-    for test in (test_generator, test_bench, test_bench_errors):
+    for test in (test_generator, test_bench, test_encoder, test_bench_errors):
         with tempfile.TemporaryDirectory() as temporary:
             test(temporary)
         print('ok', test.__name__)
