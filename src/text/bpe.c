@@ -139,6 +139,17 @@ emit (const LlmVocab *self, const LlmSymbol *symbol, GArray *ids)
 }
 
 static void
+merge_part (const LlmVocab *self, LlmMerger *merger, const char *part, gsize len, GArray *ids)
+{
+  llm_merger_reset (merger);
+  add_symbols (self, merger, part, len);
+  llm_merger_run (merger, merge_pair, self);
+  for (guint i = 0; i < merger->symbols->len; i++)
+    if (g_array_index (merger->symbols, LlmSymbol, i).len > 0)
+      emit (self, &g_array_index (merger->symbols, LlmSymbol, i), ids);
+}
+
+static void
 tokenize_word (const LlmVocab *self, LlmMerger *merger, const char *word, gsize len, GArray *ids)
 {
   /* Gemma 4's runs of line feeds are tokens that no merge makes */
@@ -150,12 +161,11 @@ tokenize_word (const LlmVocab *self, LlmMerger *merger, const char *word, gsize 
       g_array_append_val (ids, whole);
       return;
     }
-  llm_merger_reset (merger);
-  add_symbols (self, merger, word, len);
-  llm_merger_run (merger, merge_pair, self);
-  for (guint i = 0; i < merger->symbols->len; i++)
-    if (g_array_index (merger->symbols, LlmSymbol, i).len > 0)
-      emit (self, &g_array_index (merger->symbols, LlmSymbol, i), ids);
+  for (gsize at = 0, part; at < len; at += part)
+    {
+      part = self->spm_spaces ? llm_char_pairs_next (&self->pairs, word + at, len - at) : len;
+      merge_part (self, merger, word + at, part, ids);
+    }
 }
 
 void

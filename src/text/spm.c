@@ -69,24 +69,35 @@ emit (const LlmVocab *self, const LlmSymbol *symbol, GArray *ids)
     }
 }
 
+static void
+tokenize_part (const LlmVocab *self, LlmMerger *merger, const char *part, gsize n, GArray *ids)
+{
+  llm_merger_reset (merger);
+  for (gsize i = 0; i < n;)
+    {
+      int step = llm_utf8_step (part + i, n - i);
+
+      llm_merger_add (merger, part + i, (guint32) step, llm_piece_index_find (&self->index, part + i, (gsize) step));
+      i += (gsize) step;
+    }
+  llm_merger_run (merger, merge_pair, self);
+  for (guint i = 0; i < merger->symbols->len; i++)
+    if (g_array_index (merger->symbols, LlmSymbol, i).len > 0)
+      emit (self, &g_array_index (merger->symbols, LlmSymbol, i), ids);
+}
+
 void
 llm_spm_tokenize (const LlmVocab *self, const char *text, gsize len, gboolean space_prefix, GArray *ids)
 {
-  gsize n;
+  gsize n, part;
   g_autofree char *spaced = llm_spm_spaces (text, len, space_prefix, &n);
   LlmMerger merger;
 
   llm_merger_init (&merger);
-  for (gsize i = 0; i < n;)
+  for (gsize at = 0; at < n; at += part)
     {
-      int step = llm_utf8_step (spaced + i, n - i);
-
-      llm_merger_add (&merger, spaced + i, (guint32) step, llm_piece_index_find (&self->index, spaced + i, (gsize) step));
-      i += (gsize) step;
+      part = llm_char_pairs_next (&self->pairs, spaced + at, n - at);
+      tokenize_part (self, &merger, spaced + at, part, ids);
     }
-  llm_merger_run (&merger, merge_pair, self);
-  for (guint i = 0; i < merger.symbols->len; i++)
-    if (g_array_index (merger.symbols, LlmSymbol, i).len > 0)
-      emit (self, &g_array_index (merger.symbols, LlmSymbol, i), ids);
   llm_merger_clear (&merger);
 }

@@ -165,10 +165,22 @@ is_walked (const LlmVocab *self, gint32 id)
   return self->kind == LLM_VOCAB_WPM && type == LLM_TOKEN_NORMAL;
 }
 
+static void
+index_normal (LlmVocab *self, gint32 id)
+{
+  LlmStr bytes = llm_vocab_bytes (self, id);
+
+  llm_piece_index_add (&self->index, id);
+  if (self->pairs.bits != NULL)
+    llm_char_pairs_add (&self->pairs, bytes.bytes, bytes.len);
+}
+
 static gboolean
 build_index (LlmVocab *self, GError **error)
 {
-  if (!llm_piece_index_init (&self->index, self->arena, self->offsets, self->n))
+  gboolean pairs = self->kind == LLM_VOCAB_SPM || self->spm_spaces;
+
+  if (!llm_piece_index_init (&self->index, self->arena, self->offsets, self->n) || (pairs && !llm_char_pairs_init (&self->pairs)))
     return llm_vocab_out_of_memory (error);
   llm_prefix_set_init (&self->control, self->arena, self->offsets);
   llm_prefix_set_init (&self->user, self->arena, self->offsets);
@@ -180,7 +192,7 @@ build_index (LlmVocab *self, GError **error)
       else if (self->types[i] == LLM_TOKEN_USER_DEFINED)
         llm_prefix_set_add (&self->user, i);
       else if (self->types[i] == LLM_TOKEN_NORMAL)
-        llm_piece_index_add (&self->index, i);
+        index_normal (self, i);
       if (is_walked (self, i))
         llm_prefix_set_add (&self->pieces, i);
     }

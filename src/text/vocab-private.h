@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "text/char-pairs.h"
 #include "text/charsmap.h"
 #include "text/piece-index.h"
 #include "text/pretokenize.h"
@@ -42,6 +43,7 @@ struct _LlmVocab {
   gboolean spm_spaces;    /* BPE of characters, spaces written as U+2581 (Gemma 4) */
   gint32 byte_token[256]; /* LLM_TOKEN_NONE where there is none */
   LlmPieceIndex index;    /* normal tokens */
+  LlmCharPairs pairs;     /* of normal tokens; SPM, Gemma 4 */
   LlmPrefixSet control;  /* control and unknown tokens: only where PARSE_SPECIAL is asked for */
   LlmPrefixSet user;     /* user-defined tokens: vocabulary, found in every text */
   LlmPrefixSet pieces;    /* WPM, UGM: what words are made of */

@@ -22,6 +22,7 @@ llm_vocab_unref (LlmVocab *self)
   if (!g_atomic_ref_count_dec (&self->refs))
     return;
   llm_piece_index_clear (&self->index);
+  llm_char_pairs_clear (&self->pairs);
   llm_prefix_set_clear (&self->control);
   llm_prefix_set_clear (&self->user);
   llm_prefix_set_clear (&self->pieces);

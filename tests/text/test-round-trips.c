@@ -226,6 +226,85 @@ test_unigram_is_best (void)
     }
 }
 
+/* The id of the normal token @text, or -1. */
+static gint32
+find_piece (LlmVocab *vocab, const char *text)
+{
+  for (gint32 id = 3; id < 13; id++)
+    {
+      LlmStr piece;
+
+      llm_vocab_piece (vocab, id, &piece);
+      if (piece.len == strlen (text) && memcmp (piece.bytes, text, piece.len) == 0)
+        return id;
+    }
+  return -1;
+}
+
+/* Merges the neighbours that become the best token, the first of equals. FALSE: none do. */
+static gboolean
+merge_best (LlmVocab *vocab, GPtrArray *symbols)
+{
+  static const float scores[] = { 0, 0, 0, -3, -4, -5, -1, -2, -6, -7, -8, -9, -10 };
+  float best = -G_MAXFLOAT;
+  guint at = 0;
+  char *both;
+
+  for (guint i = 0; i + 1 < symbols->len; i++)
+    {
+      g_autofree char *text = g_strconcat (symbols->pdata[i], symbols->pdata[i + 1], NULL);
+      gint32 id = find_piece (vocab, text);
+
+      if (id >= 0 && scores[id] > best)
+        {
+          best = scores[id];
+          at = i;
+        }
+    }
+  if (best == -G_MAXFLOAT)
+    return FALSE;
+  both = g_strconcat (symbols->pdata[at], symbols->pdata[at + 1], NULL);
+  g_free (symbols->pdata[at]);
+  symbols->pdata[at] = both;
+  g_ptr_array_remove_index (symbols, at + 1);
+  return TRUE;
+}
+
+/* Heaps, lists and cutting the text up first change nothing: the tokens are those of the slow way. */
+static void
+test_spm_merges_the_best (void)
+{
+  g_autoptr (LlmVocab) vocab = llm_test_vocab_spm ();
+  g_autoptr (GRand) rand = g_rand_new_with_seed (8);
+
+  for (int k = 0; k < 1500; k++)
+    {
+      g_autofree char *text = random_text (rand, 25);
+      g_autoptr (GPtrArray) symbols = g_ptr_array_new_with_free_func (g_free);
+      g_autoptr (GArray) ids = ids_of (vocab, text, strlen (text));
+      guint n = 0;
+
+      if (text[0] != '\0')
+        g_ptr_array_add (symbols, g_strdup (" "));
+      for (const char *p = text; *p != '\0'; p = g_utf8_next_char (p))
+        g_ptr_array_add (symbols, g_strndup (p, (gsize) (g_utf8_next_char (p) - p)));
+      while (merge_best (vocab, symbols))
+        ;
+      for (guint i = 0; i < symbols->len; i++)
+        {
+          const char *symbol = symbols->pdata[i];
+          gint32 id = find_piece (vocab, symbol);
+
+          if (id >= 0)
+            g_assert_cmpint (g_array_index (ids, gint32, n++), ==, id);
+          else
+            for (; *symbol != '\0'; symbol++)
+              g_assert_cmpint (g_array_index (ids, gint32, n++), ==, 13 + (guint8) *symbol);
+        }
+      g_assert_cmpuint (n, ==, ids->len);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -234,6 +313,7 @@ main (int argc, char **argv)
   g_test_add_func ("/text/round-trips/whole-texts", test_whole_texts);
   g_test_add_func ("/text/round-trips/invalid-text", test_invalid_text);
   g_test_add_func ("/text/round-trips/random-ids", test_random_ids);
+  g_test_add_func ("/text/round-trips/spm-merges-the-best", test_spm_merges_the_best);
   g_test_add_func ("/text/round-trips/unigram-is-best", test_unigram_is_best);
   return g_test_run ();
 }
