@@ -5,6 +5,7 @@ The environment gives LLMD, LLM_ENGINE, LLMCTL, LLM_MODELS_DIR (the bundled mode
 """
 import os
 import signal
+import socket as socket_module
 import subprocess
 import tempfile
 import time
@@ -60,7 +61,7 @@ class Bus:
             command = ['dbus-daemon', '--session', f'--address=unix:path={socket}', '--nofork', '--nopidfile']
         self.address = f'unix:path={socket}'
         self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        wait_for(lambda: os.path.exists(socket))
+        wait_for(lambda: answers(socket))
         os.chmod(socket, 0o777)
 
     def environment(self):
@@ -80,9 +81,9 @@ class Bus:
 class Service:
     """local-llmd on a bus; `with Service() as s:`."""
 
-    def __init__(self, system=False, environment=None, models_dir=None):
+    def __init__(self, system=False, environment=None, models_dir=None, state=None):
         self.bus = Bus(system)
-        self.state = tempfile.mkdtemp(prefix='llm-state-')
+        self.state = state or tempfile.mkdtemp(prefix='llm-state-')
         self.log_path = os.path.join(self.bus.folder, 'log')
         command = [os.environ['LLMD'], '--state-dir', self.state, '--models-dir', models_dir or os.environ['LLM_MODELS_DIR']]
         if not system:
@@ -180,6 +181,12 @@ def error_name(function, *args, **kwargs):
         message = error.message.split(': ', 1)[1]  # after "GDBus.Error:NAME"
         return name.replace('org.local.LLM.Error.', '').replace('org.freedesktop.DBus.Error.', ''), message
     return None, None
+
+
+def answers(path):
+    """Somebody listens: the socket's file is there a little earlier."""
+    with socket_module.socket(socket_module.AF_UNIX) as s:
+        return s.connect_ex(path) == 0
 
 
 def wait_for(condition, timeout=30):
