@@ -101,7 +101,7 @@ def metadata(family, s):
     if family != 'bert':
         keys['rope.freq_base'] = s.rope_base
     if encoder:
-        return keys | {'attention.causal': False, 'pooling_type': s.pooling}
+        return keys | {'attention.causal': False, 'pooling_type': s.pooling, 'token_type_count': 2}
     keys |= {'attention.head_count_kv': s.kv_heads, 'rope.dimension_count': s.head_dim}
     if s.head_dim * s.heads != s.width or family in ('qwen3', 'qwen3moe', 'gemma', 'gemma2', 'gemma3', 'gpt-oss'):
         keys |= {'attention.key_length': s.head_dim, 'attention.value_length': s.head_dim}
@@ -114,7 +114,9 @@ def metadata(family, s):
     if family == 'granite':
         keys |= {'embedding_scale': 12.0, 'residual_scale': 0.22, 'attention.scale': 1 / s.head_dim, 'logit_scale': 8.0}
     if family == 'phi3':
-        keys['rope.scaling.original_context_length'] = s.context
+        keys['rope.scaling.original_context_length'] = s.context // 4 if s.rope_factors else s.context
+        if s.rope_factors:
+            keys['rope.scaling.attn_factor'] = math.sqrt(1 + math.log(4) / math.log(s.context // 4))
     return keys
 
 
@@ -139,6 +141,13 @@ def llama3_factors(s):
         smooth = min(max((trained / wave - low) / (high - low), 0), 1)
         values.append(1 / ((1 - smooth) / factor + smooth))
     return Tensor('rope_freqs.weight', (s.head_dim // 2,), VECTOR, values=values)
+
+
+def longrope_factors(s):
+    """Two sets: within the context of the first training, and beyond it; the slow pairs are stretched most."""
+    n = s.head_dim // 2
+    yield Tensor('rope_factors_long.weight', (n,), VECTOR, values=[1 + 31 * (i / n) ** 2 for i in range(n)])
+    yield Tensor('rope_factors_short.weight', (n,), VECTOR, values=[1 + 0.2 * i / n for i in range(n)])
 
 
 def attention(family, s, l):
@@ -225,7 +234,9 @@ def tensors(family, s):
     yield gain('output_norm.weight', s.width)
     if not s.tied:
         yield matrix('output.weight', 'output', 0, s.width, s.vocab)
-    if s.rope_factors:
+    if s.rope_factors and family == 'phi3':
+        yield from longrope_factors(s)
+    elif s.rope_factors:
         yield llama3_factors(s)
     for l in range(s.layers):
         yield from decoder_layer(family, s, l)
