@@ -51,6 +51,9 @@
 #define LLM_MAX_LOGIT_BIAS 1024
 #define LLM_MAX_LOGPROBS 20
 #define LLM_MAX_PENALTY_WINDOW 64         /* last tokens that penalties look at */
+#define LLM_MAX_DRY_WINDOW 1024           /* last tokens that DRY looks at */
+#define LLM_MAX_DRY_PENALTY 1e6           /* of one logit */
+#define LLM_MAX_DRY_LENGTH 64
 
 /* ---- JSON and the store ---- */
 #define LLM_JSON_MAX_DEPTH 64
@@ -64,6 +67,9 @@
 #define LLM_DEFAULT_TOP_K 40
 #define LLM_DEFAULT_TOP_P 0.95
 #define LLM_DEFAULT_MIN_P 0.05
+#define LLM_DEFAULT_XTC_THRESHOLD 0.1
+#define LLM_DEFAULT_DRY_BASE 1.75
+#define LLM_DEFAULT_DRY_ALLOWED_LENGTH 2
 
 /* ---- bus (daemon/) ---- */
 #define LLM_MAX_REQUEST_BYTES (4 * LLM_MIB)   /* body of one method call */

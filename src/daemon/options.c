@@ -17,6 +17,9 @@ typedef struct {
 #define SAMPLING                                                                                                                           \
   { "temperature", "d", 0, 2, FALSE }, { "top-k", "u", 0, LLM_MAX_TOP_K, FALSE }, { "top-p", "d", 0, 1, TRUE }, { "min-p", "d", 0, 1, FALSE }, \
   { "repetition-penalty", "d", 0, 2, TRUE }, { "frequency-penalty", "d", -2, 2, FALSE }, { "presence-penalty", "d", -2, 2, FALSE },          \
+  { "typical-p", "d", 0, 1, TRUE }, { "top-n-sigma", "d", 0, 100, FALSE }, { "xtc-probability", "d", 0, 1, FALSE },                            \
+  { "xtc-threshold", "d", 0, 1, FALSE }, { "dry-multiplier", "d", 0, 10, FALSE }, { "dry-base", "d", 1, 10, FALSE },                         \
+  { "dry-allowed-length", "u", 0, LLM_MAX_DRY_LENGTH, FALSE }, { "dry-breakers", "as", 0, 0, FALSE },                                        \
   { "logit-bias", "a{ud}", -100, 100, FALSE }, { "seed", "t", 0, 18446744073709551615.0, FALSE }, { "stop", "as", 0, 0, FALSE },             \
   { "max-tokens", "u", 0, LLM_MAX_MAX_TOKENS, FALSE }, { "logprobs", "u", 0, LLM_MAX_LOGPROBS, FALSE }, { "echo", "b", 0, 0, FALSE },         \
   { "deadline-ms", "u", 0, LLM_MAX_DEADLINE_MS, FALSE }, { "handle-token", "s", 0, 0, FALSE }

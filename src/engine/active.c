@@ -30,6 +30,7 @@ llm_job_free (LlmJob *job)
   llm_sampling_params_clear (&job->sampling);
   g_clear_pointer (&job->messages, g_ptr_array_unref);
   g_strfreev (job->stop);
+  g_strfreev (job->dry_breakers);
   g_free (job->digest);
   g_free (job->prompt);
   g_free (job);
@@ -123,6 +124,27 @@ check_biases (LlmActive *self, GError **error)
   return TRUE;
 }
 
+/* The tokens whose text holds one of the breakers. */
+static void
+find_breakers (LlmActive *self)
+{
+  static const char *const usual[] = { "\n", ":", "\"", "*", NULL };
+  const char *const *breakers = self->job->dry_breakers != NULL ? (const char *const *) self->job->dry_breakers : usual;
+  LlmSamplingParams *params = &self->job->sampling;
+  LlmStr piece;
+
+  if (params->dry_multiplier <= 0)
+    return;
+  params->dry_breakers = g_array_new (FALSE, FALSE, sizeof (gint32));
+  for (gint32 id = 0; llm_vocab_piece (self->model->vocab, id, &piece); id++)
+    for (gsize i = 0; breakers[i] != NULL; i++)
+      if (memmem (piece.bytes, piece.len, breakers[i], strlen (breakers[i])) != NULL)
+        {
+          g_array_append_val (params->dry_breakers, id);
+          break;
+        }
+}
+
 void
 llm_active_prepare (LlmActive *self)
 {
@@ -145,6 +167,7 @@ llm_active_prepare (LlmActive *self)
                  "the prompt has %u tokens; the context window of %u holds at most %u and one of the answer", self->n_prompt, window, window - 1);
   if (self->error != NULL)
     return;
+  find_breakers (self);
   self->sampler = llm_sampler_new (&self->job->sampling, self->model->config->n_vocab);
   if (self->sampler == NULL)
     {

@@ -51,6 +51,7 @@ typedef struct {
   LlmSamplingParams sampling;
   guint max_tokens;      /* 0 = until the context is full */
   char **stop;           /* nullable, (owned) */
+  char **dry_breakers;   /* nullable, (owned): DRY sees no repetition across a token with one of these; NULL: its usual ones */
   guint logprobs;        /* 0 = none, else how many alternatives per token */
   guint deadline_ms;     /* 0 = none; counted from submit; then finish-reason "cancelled" with the error Cancelled */
 } LlmJob;

@@ -1,36 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * See sampler.h for the order.  The candidates are cut by a bounded heap when top-k is on (the
- * usual case), so that a step costs one pass over the vocabulary, not a sort of it.
+ * See sampler.h for the order, sampler-adjust.c and sampler-cut.c for what it is made of; here are the generator and the draw.
  */
-#include "engine/sampler.h"
-
 #include <math.h>
 #include <string.h>
 
-#include "base/limits.h"
-
-typedef struct {
-  gint32 token;
-  float logit;
-} Candidate;
-
-struct _LlmSampler {
-  LlmSamplingParams params;
-  guint n_vocab;
-  guint64 state, increment; /* PCG32 */
-  gint32 window[LLM_MAX_PENALTY_WINDOW];
-  guint n_window, window_at;
-  Candidate *candidates; /* [n_vocab] */
-  float *adjusted;       /* [n_vocab] */
-};
+#include "engine/sampler-private.h"
 
 void
 llm_sampling_params_init (LlmSamplingParams *self)
 {
   *self = (LlmSamplingParams) {
     .temperature = LLM_DEFAULT_TEMPERATURE, .top_k = LLM_DEFAULT_TOP_K, .top_p = LLM_DEFAULT_TOP_P, .min_p = LLM_DEFAULT_MIN_P,
-    .repetition_penalty = 1,
+    .repetition_penalty = 1, .typical_p = 1, .xtc_threshold = LLM_DEFAULT_XTC_THRESHOLD, .dry_base = LLM_DEFAULT_DRY_BASE,
+    .dry_allowed_length = LLM_DEFAULT_DRY_ALLOWED_LENGTH,
   };
 }
 
@@ -38,6 +21,7 @@ void
 llm_sampling_params_clear (LlmSamplingParams *self)
 {
   g_clear_pointer (&self->logit_bias, g_array_unref);
+  g_clear_pointer (&self->dry_breakers, g_array_unref);
 }
 
 /* ---- PCG-XSH-RR 64/32 ---- */
@@ -63,11 +47,26 @@ seed_generator (LlmSampler *self, guint64 seed)
   next_u32 (self);
 }
 
-/* [0, 1) with 32 random bits */
-static double
-next_unit (LlmSampler *self)
+double
+llm_sampler_next_unit (LlmSampler *self)
 {
   return next_u32 (self) * (1.0 / 4294967296.0);
+}
+
+/* FALSE: no memory. */
+static gboolean
+prepare_dry (LlmSampler *self)
+{
+  const GArray *breakers = self->params.dry_breakers;
+
+  if (self->params.dry_multiplier <= 0)
+    return TRUE;
+  self->text = g_new (gint32, LLM_MAX_DRY_WINDOW);
+  self->breaks = g_try_malloc0 (self->n_vocab);
+  for (guint i = 0; self->breaks != NULL && breakers != NULL && i < breakers->len; i++)
+    if ((guint) g_array_index (breakers, gint32, i) < self->n_vocab)
+      self->breaks[g_array_index (breakers, gint32, i)] = 1;
+  return self->breaks != NULL;
 }
 
 LlmSampler *
@@ -78,10 +77,12 @@ llm_sampler_new (const LlmSamplingParams *params, guint n_vocab)
   self->params = *params;
   if (params->logit_bias != NULL)
     self->params.logit_bias = g_array_ref (params->logit_bias);
+  if (params->dry_breakers != NULL)
+    self->params.dry_breakers = g_array_ref (params->dry_breakers);
   self->n_vocab = n_vocab;
-  self->candidates = g_try_new (Candidate, n_vocab);
+  self->candidates = g_try_new (LlmCandidate, n_vocab);
   self->adjusted = g_try_new (float, n_vocab);
-  if (self->candidates == NULL || self->adjusted == NULL)
+  if (self->candidates == NULL || self->adjusted == NULL || !prepare_dry (self))
     {
       llm_sampler_free (self);
       return NULL;
@@ -96,6 +97,8 @@ llm_sampler_free (LlmSampler *self)
   llm_sampling_params_clear (&self->params);
   g_free (self->candidates);
   g_free (self->adjusted);
+  g_free (self->text);
+  g_free (self->breaks);
   g_free (self);
 }
 
@@ -105,74 +108,11 @@ llm_sampler_accept (LlmSampler *self, gint32 token)
   self->window[self->window_at] = token;
   self->window_at = (self->window_at + 1) % LLM_MAX_PENALTY_WINDOW;
   self->n_window = MIN (self->n_window + 1, LLM_MAX_PENALTY_WINDOW);
-}
-
-/* ---- adjusting logits ---- */
-
-static void
-apply_penalties (LlmSampler *self, float *logits)
-{
-  const LlmSamplingParams *p = &self->params;
-
-  for (guint i = 0; i < self->n_window; i++)
-    {
-      gint32 token = self->window[i];
-      guint count = 0;
-      gboolean first = TRUE;
-
-      for (guint j = 0; j < self->n_window; j++)
-        if (self->window[j] == token)
-          {
-            count++;
-            first = first && j >= i;
-          }
-      if (!first || (guint) token >= self->n_vocab)
-        continue;
-      logits[token] = (float) (logits[token] > 0 ? logits[token] / p->repetition_penalty : logits[token] * p->repetition_penalty);
-      logits[token] -= (float) (p->frequency_penalty * count + p->presence_penalty);
-    }
-}
-
-static void
-apply_bias (LlmSampler *self, float *logits)
-{
-  for (guint i = 0; self->params.logit_bias != NULL && i < self->params.logit_bias->len; i++)
-    {
-      const LlmLogitBias *bias = &g_array_index (self->params.logit_bias, LlmLogitBias, i);
-
-      if ((guint) bias->token < self->n_vocab)
-        logits[bias->token] += bias->bias;
-    }
-}
-
-static const float *
-adjust (LlmSampler *self, const float *logits)
-{
-  const LlmSamplingParams *p = &self->params;
-  gboolean penalties = self->n_window > 0 && (p->repetition_penalty != 1 || p->frequency_penalty != 0 || p->presence_penalty != 0);
-
-  if (!penalties && p->logit_bias == NULL)
-    return logits;
-  memcpy (self->adjusted, logits, self->n_vocab * sizeof (float));
-  if (penalties)
-    apply_penalties (self, self->adjusted);
-  apply_bias (self, self->adjusted);
-  return self->adjusted;
-}
-
-/* ---- candidates ---- */
-
-/* Higher logit first, lower id among equals. */
-static gboolean
-better (const Candidate *a, const Candidate *b)
-{
-  return a->logit != b->logit ? a->logit > b->logit : a->token < b->token;
-}
-
-static int
-compare (const void *a, const void *b)
-{
-  return better (a, b) ? -1 : 1;
+  if (self->text == NULL)
+    return;
+  if (self->n_text == LLM_MAX_DRY_WINDOW)
+    memmove (self->text, self->text + 1, --self->n_text * sizeof *self->text);
+  self->text[self->n_text++] = token;
 }
 
 static gint32
@@ -190,109 +130,26 @@ arg_max (const float *logits, guint n)
   return best;
 }
 
-/* Sinks the root of a heap whose root is the worst. */
-static void
-sink (Candidate *heap, guint n)
-{
-  guint i = 0;
-  Candidate c = heap[0];
-
-  for (;;)
-    {
-      guint child = 2 * i + 1;
-
-      if (child + 1 < n && better (&heap[child], &heap[child + 1]))
-        child++;
-      if (child >= n || !better (&c, &heap[child]))
-        break;
-      heap[i] = heap[child];
-      i = child;
-    }
-  heap[i] = c;
-}
-
-/* The best @k tokens, best first; all of them for k = 0. Returns how many. */
-static guint
-collect (LlmSampler *self, const float *logits, guint k)
-{
-  Candidate *c = self->candidates;
-  guint n = 0;
-
-  if (k == 0 || k > self->n_vocab)
-    k = self->n_vocab;
-  for (guint i = 0; i < self->n_vocab; i++)
-    {
-      Candidate next = { (gint32) i, isnan (logits[i]) ? -INFINITY : logits[i] };
-
-      if (n < k)
-        {
-          c[n++] = next;
-          if (n == k && k < self->n_vocab)
-            { /* turn what is there into a heap with the worst at its root: a sorted array reversed is one */
-              qsort (c, n, sizeof *c, compare);
-              for (guint a = 0; a < n / 2; a++)
-                {
-                  Candidate swap = c[a];
-                  c[a] = c[n - 1 - a];
-                  c[n - 1 - a] = swap;
-                }
-            }
-        }
-      else if (better (&next, &c[0]))
-        {
-          c[0] = next;
-          sink (c, n);
-        }
-    }
-  qsort (c, n, sizeof *c, compare);
-  return n;
-}
-
-/* How many of the sorted candidates stay under top-p and min-p, by their probabilities at temperature 1. */
-static guint
-cut (const LlmSampler *self, guint n)
-{
-  const LlmSamplingParams *p = &self->params;
-  const Candidate *c = self->candidates;
-  double total = 0, running = 0;
-  guint keep;
-
-  for (guint i = 0; i < n; i++)
-    total += exp ((double) c[i].logit - (double) c[0].logit);
-  for (keep = 0; keep < n && (keep == 0 || running < p->top_p * total || p->top_p >= 1); keep++)
-    {
-      double weight = exp ((double) c[keep].logit - (double) c[0].logit);
-
-      if (keep > 0 && weight < p->min_p) /* the best has weight 1 */
-        break;
-      running += weight;
-    }
-  return keep;
-}
-
 /* What is left to draw from, best first, in self->candidates. */
 static guint
 remaining (LlmSampler *self, const float *logits)
 {
-  guint n;
-
-  logits = adjust (self, logits);
+  logits = llm_sampler_adjust (self, logits);
   if (self->params.temperature <= 0)
     {
       gint32 best = arg_max (logits, self->n_vocab);
 
-      self->candidates[0] = (Candidate) { best, logits[best] };
+      self->candidates[0] = (LlmCandidate) { best, logits[best] };
       return 1;
     }
-  n = collect (self, logits, self->params.top_k);
-  return isfinite (self->candidates[0].logit) ? cut (self, n) : 1;
+  return llm_sampler_cut (self, logits);
 }
 
 /* exp ((logit - best) / temperature), of candidate @i */
 static double
 weight (const LlmSampler *self, guint i)
 {
-  const Candidate *c = self->candidates;
+  const LlmCandidate *c = self->candidates;
 
   return i == 0 ? 1 : exp (((double) c[i].logit - (double) c[0].logit) / self->params.temperature);
 }
@@ -305,7 +162,7 @@ llm_sampler_sample (LlmSampler *self, const float *logits)
 
   for (guint i = 0; i < n; i++)
     total += weight (self, i);
-  at = next_unit (self) * total;
+  at = llm_sampler_next_unit (self) * total;
   for (guint i = 0; i < n; i++)
     {
       at -= weight (self, i);

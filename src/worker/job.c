@@ -31,6 +31,14 @@ static const struct {
   { "repetition-penalty", DOUBLE, G_STRUCT_OFFSET (LlmJob, sampling.repetition_penalty) },
   { "frequency-penalty", DOUBLE, G_STRUCT_OFFSET (LlmJob, sampling.frequency_penalty) },
   { "presence-penalty", DOUBLE, G_STRUCT_OFFSET (LlmJob, sampling.presence_penalty) },
+  { "typical-p", DOUBLE, G_STRUCT_OFFSET (LlmJob, sampling.typical_p) },
+  { "top-n-sigma", DOUBLE, G_STRUCT_OFFSET (LlmJob, sampling.top_n_sigma) },
+  { "xtc-probability", DOUBLE, G_STRUCT_OFFSET (LlmJob, sampling.xtc_probability) },
+  { "xtc-threshold", DOUBLE, G_STRUCT_OFFSET (LlmJob, sampling.xtc_threshold) },
+  { "dry-multiplier", DOUBLE, G_STRUCT_OFFSET (LlmJob, sampling.dry_multiplier) },
+  { "dry-base", DOUBLE, G_STRUCT_OFFSET (LlmJob, sampling.dry_base) },
+  { "dry-allowed-length", UINT, G_STRUCT_OFFSET (LlmJob, sampling.dry_allowed_length) },
+  { "dry-breakers", STRINGS, G_STRUCT_OFFSET (LlmJob, dry_breakers) },
   { "logit-bias", BIASES, G_STRUCT_OFFSET (LlmJob, sampling.logit_bias) },
   { "seed", UINT64, G_STRUCT_OFFSET (LlmJob, sampling.seed) },
 };
@@ -81,7 +89,7 @@ store (LlmJob *job, gsize i, GVariant *value, GError **error)
       *(char ***) field = g_variant_dup_strv (value, NULL);
       return TRUE;
     case BIASES:
-      llm_sampling_params_clear (&job->sampling);
+      g_clear_pointer (&job->sampling.logit_bias, g_array_unref);
       job->sampling.logit_bias = read_biases (value);
       return TRUE;
     default:

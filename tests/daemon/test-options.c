@@ -51,6 +51,10 @@ test_numbers (void)
     { "repetition-penalty", "0.001", "2.0", "0.0", "2.001" }, { "frequency-penalty", "-2.0", "2.0", "-2.001", "2.001" },
     { "presence-penalty", "-2.0", "2.0", "-2.001", "2.001" }, { "top-k", "uint32 0", "uint32 2097152", "-1", "uint32 2097153" },
     { "max-tokens", "uint32 0", "uint32 16777216", "-1", "uint32 16777217" }, { "logprobs", "uint32 0", "uint32 20", "-1", "uint32 21" },
+    { "typical-p", "0.001", "1.0", "0.0", "1.001" }, { "top-n-sigma", "0.0", "100.0", "-0.001", "100.001" },
+    { "xtc-probability", "0.0", "1.0", "-0.001", "1.001" }, { "xtc-threshold", "0.0", "1.0", "-0.001", "1.001" },
+    { "dry-multiplier", "0.0", "10.0", "-0.001", "10.001" }, { "dry-base", "1.0", "10.0", "0.999", "10.001" },
+    { "dry-allowed-length", "uint32 0", "uint32 64", "-1", "uint32 65" },
     { "deadline-ms", "uint32 0", "uint32 86400000", "-1", "uint32 86400001" },
   };
 

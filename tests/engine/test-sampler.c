@@ -16,7 +16,7 @@
 static LlmSamplingParams
 plain (guint64 seed)
 {
-  return (LlmSamplingParams) { .temperature = 1, .top_p = 1, .repetition_penalty = 1, .has_seed = TRUE, .seed = seed };
+  return (LlmSamplingParams) { .temperature = 1, .top_p = 1, .repetition_penalty = 1, .typical_p = 1, .has_seed = TRUE, .seed = seed };
 }
 
 /* The ids that @params ever draws from @logits, as bits. */

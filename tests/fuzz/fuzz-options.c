@@ -12,7 +12,7 @@
 const char llm_fuzz_name[] = "options";
 
 static const char *const keys[] = {
-  "temperature", "top-k", "top-p", "min-p", "repetition-penalty", "frequency-penalty", "presence-penalty", "logit-bias", "seed", "stop",
+  "temperature", "top-k", "top-p", "min-p", "typical-p", "top-n-sigma", "xtc-probability", "xtc-threshold", "dry-multiplier", "dry-base", "dry-allowed-length", "dry-breakers", "repetition-penalty", "frequency-penalty", "presence-penalty", "logit-bias", "seed", "stop",
   "max-tokens", "logprobs", "echo", "deadline-ms", "handle-token", "raw", "add-special", "parse-special", "show-special", "architecture",
   "capability", NULL,
 };

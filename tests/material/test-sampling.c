@@ -37,6 +37,21 @@ set_option (LlmSamplingParams *params, JsonObject *c)
       params->frequency_penalty = number (c, "frequency_penalty");
       params->presence_penalty = number (c, "presence_penalty");
     }
+  else if (strcmp (sampler, "xtc") == 0)
+    {
+      params->xtc_probability = number (c, "probability");
+      params->xtc_threshold = number (c, "threshold");
+    }
+  else if (strcmp (sampler, "typical") == 0)
+    params->typical_p = number (c, "p");
+  else if (strcmp (sampler, "top_n_sigma") == 0)
+    params->top_n_sigma = number (c, "n");
+  else if (strcmp (sampler, "dry") == 0 && json_array_get_length (json_object_get_array_member (c, "seq_breakers")) == 0)
+    {
+      params->dry_multiplier = number (c, "multiplier");
+      params->dry_base = number (c, "base");
+      params->dry_allowed_length = (guint) json_object_get_int_member (c, "allowed_length");
+    }
   else
     return FALSE;
   return TRUE;
@@ -65,12 +80,25 @@ numbers (JsonObject *c, const char *member)
   return out;
 }
 
+/* xtc and typical give what they keep as it was before; it is drawn from by its share. */
+static void
+normalise (GArray *expected)
+{
+  double sum = 0;
+
+  for (guint i = 0; i < expected->len; i++)
+    sum += g_array_index (expected, double, i);
+  for (guint i = 0; i < expected->len; i++)
+    g_array_index (expected, double, i) /= sum;
+}
+
 /* The same multiset; a token that is gone counts as one of probability 0. */
 static void
 compare (GArray *expected, const double *got, guint n)
 {
   guint longest = MAX (expected->len, n);
 
+  normalise (expected);
   g_array_sort (expected, falling);
   g_array_set_size (expected, longest);
   for (guint i = 0; i < longest; i++)
@@ -81,7 +109,7 @@ static void
 test_case (gconstpointer data)
 {
   JsonObject *c = (JsonObject *) data;
-  LlmSamplingParams params = { .temperature = 1, .top_p = 1, .repetition_penalty = 1, .has_seed = TRUE };
+  LlmSamplingParams params = { .temperature = 1, .top_p = 1, .repetition_penalty = 1, .typical_p = 1, .has_seed = TRUE };
   g_autoptr (GArray) probs = numbers (c, "probs"), expected = numbers (c, "expected");
   g_autofree float *logits = g_new (float, probs->len);
   g_autofree gint32 *token = g_new (gint32, probs->len);

@@ -25,7 +25,8 @@ test_everything (void)
   g_autoptr (LlmJob) job = read_job (
     "{'prompt': <'Once'>, 'raw': <true>, 'echo': <true>, 'max-tokens': <@u 5>, 'stop': <['a', 'bc']>, 'logprobs': <@u 3>, 'deadline-ms': <@u 100>,"
     " 'temperature': <0.5>, 'top-k': <@u 6>, 'top-p': <0.25>, 'min-p': <0.125>, 'repetition-penalty': <1.5>, 'frequency-penalty': <-0.5>,"
-    " 'presence-penalty': <0.75>, 'logit-bias': <{@u 4: -2.0, 5: 8.0}>, 'seed': <@t 18446744073709551615>}",
+    " 'typical-p': <0.9>, 'top-n-sigma': <1.5>, 'xtc-probability': <0.3>, 'xtc-threshold': <0.2>, 'dry-multiplier': <0.8>, 'dry-base': <2.0>,"
+    " 'dry-allowed-length': <@u 3>, 'dry-breakers': <['.']>, 'presence-penalty': <0.75>, 'logit-bias': <{@u 4: -2.0, 5: 8.0}>, 'seed': <@t 18446744073709551615>}",
     &error);
 
   g_assert_no_error (error);
@@ -48,6 +49,10 @@ test_everything (void)
   g_assert_cmpfloat (job->sampling.repetition_penalty, ==, 1.5);
   g_assert_cmpfloat (job->sampling.frequency_penalty, ==, -0.5);
   g_assert_cmpfloat (job->sampling.presence_penalty, ==, 0.75);
+  g_assert_true (job->sampling.typical_p == 0.9 && job->sampling.top_n_sigma == 1.5 && job->sampling.xtc_probability == 0.3);
+  g_assert_true (job->sampling.xtc_threshold == 0.2 && job->sampling.dry_multiplier == 0.8 && job->sampling.dry_base == 2);
+  g_assert_cmpuint (job->sampling.dry_allowed_length, ==, 3);
+  g_assert_cmpstr (job->dry_breakers[0], ==, ".");
   g_assert_cmpuint (job->sampling.logit_bias->len, ==, 2);
   g_assert_cmpint (g_array_index (job->sampling.logit_bias, LlmLogitBias, 1).token, ==, 5);
   g_assert_cmpfloat (g_array_index (job->sampling.logit_bias, LlmLogitBias, 1).bias, ==, 8);
@@ -106,6 +111,9 @@ static const Refusal invalid_args[] = {
   { "type/logprobs", "{'prompt': <'a'>, 'logprobs': <@t 1>}", "logprobs is of type t; u is needed" },
   { "type/deadline-ms", "{'prompt': <'a'>, 'deadline-ms': <@t 1>}", "deadline-ms is of type t; u is needed" },
   { "type/temperature", "{'prompt': <'a'>, 'temperature': <@u 1>}", "temperature is of type u; d is needed" },
+  { "type/typical-p", "{'prompt': <'a'>, 'typical-p': <@u 1>}", "typical-p is of type u; d is needed" },
+  { "type/dry-allowed-length", "{'prompt': <'a'>, 'dry-allowed-length': <1>}", "dry-allowed-length is of type i; u is needed" },
+  { "type/dry-breakers", "{'prompt': <'a'>, 'dry-breakers': <'x'>}", "dry-breakers is of type s; as is needed" },
   { "type/top-k", "{'prompt': <'a'>, 'top-k': <1.0>}", "top-k is of type d; u is needed" },
   { "type/top-p", "{'prompt': <'a'>, 'top-p': <'1'>}", "top-p is of type s; d is needed" },
   { "type/min-p", "{'prompt': <'a'>, 'min-p': <1>}", "min-p is of type i; d is needed" },
