@@ -58,6 +58,17 @@ class Metadata:
             end = self.skip(kind, at + 4)
             self.values[key.decode('utf-8', 'replace')] = self.data[at:end]
             at = end
+        self.end = at
+
+    def tensors(self):
+        """-> (name, dims, type number) of each."""
+        at = self.end
+        for _ in range(struct.unpack_from('<Q', self.data, 8)[0]):
+            name, at = self.string(at)
+            n_dims, = struct.unpack_from('<I', self.data, at)
+            *dims, number, _ = struct.unpack_from(f'<{n_dims}QIQ', self.data, at + 4)
+            at += 4 + 8 * n_dims + 12
+            yield name.decode('utf-8', 'replace'), dims, number
 
     def string(self, at):
         n, = struct.unpack_from('<Q', self.data, at)
