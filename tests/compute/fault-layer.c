@@ -28,8 +28,11 @@
   X (CreateDescriptorSetLayout, (VkDevice d, const VkDescriptorSetLayoutCreateInfo *i, const VkAllocationCallbacks *a, VkDescriptorSetLayout *o), (d, i, a, o)) \
   X (CreateFence, (VkDevice d, const VkFenceCreateInfo *i, const VkAllocationCallbacks *a, VkFence *o), (d, i, a, o)) \
   X (CreatePipelineLayout, (VkDevice d, const VkPipelineLayoutCreateInfo *i, const VkAllocationCallbacks *a, VkPipelineLayout *o), (d, i, a, o)) \
+  X (CreateQueryPool, (VkDevice d, const VkQueryPoolCreateInfo *i, const VkAllocationCallbacks *a, VkQueryPool *o), (d, i, a, o)) \
   X (CreateShaderModule, (VkDevice d, const VkShaderModuleCreateInfo *i, const VkAllocationCallbacks *a, VkShaderModule *o), (d, i, a, o)) \
   X (EndCommandBuffer, (VkCommandBuffer c), (c)) \
+  X (GetQueryPoolResults, (VkDevice d, VkQueryPool p, uint32_t at, uint32_t n, size_t bytes, void *o, VkDeviceSize stride, VkQueryResultFlags f), \
+     (d, p, at, n, bytes, o, stride, f)) \
   X (MapMemory, (VkDevice d, VkDeviceMemory m, VkDeviceSize at, VkDeviceSize n, VkMemoryMapFlags f, void **o), (d, m, at, n, f, o)) \
   X (QueueSubmit, (VkQueue q, uint32_t n, const VkSubmitInfo *i, VkFence f), (q, n, i, f)) \
   X (ResetCommandBuffer, (VkCommandBuffer c, VkCommandBufferResetFlags f), (c, f)) \

@@ -14,7 +14,7 @@
 #define BLOCK 256
 #define WIDTH 16
 #define MAX_CALLS 2000
-#define N_KINDS 22 /* of calls that the layer can fail */
+#define N_KINDS 24 /* of calls that the layer can fail */
 
 static FaultArm arm;
 static FaultFired fired;
@@ -68,7 +68,7 @@ run_once (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch, gbo
     }
 }
 
-/* All there is: opens, compiles, runs a prompt and a step.  The step's logits. (transfer full) */
+/* All there is: opens, compiles, runs a prompt and, profiled, a step.  The step's logits. (transfer full) */
 static float *
 life (gboolean *failed, GError **error)
 {
@@ -82,6 +82,8 @@ life (gboolean *failed, GError **error)
   g_autoptr (LlmKvBuffer) kv = executable != NULL ? llm_device_kv_new (device, &layout, 2, error) : NULL;
   g_autofree float *first = kv != NULL ? run_once (executable, kv, &prompt->batch, failed, error) : NULL;
 
+  if (first != NULL)
+    llm_executable_set_profiling (executable, TRUE);
   return first != NULL ? run_once (executable, kv, &step->batch, failed, error) : NULL;
 }
 

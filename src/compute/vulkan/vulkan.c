@@ -61,7 +61,7 @@ is_usable (VkPhysicalDevice physical, const VkPhysicalDeviceProperties *properti
   Features f;
 
   if (properties->apiVersion < VK_API_VERSION_1_2 || find_queue_family (physical, &timestamp_bits) < 0
-      || properties->limits.maxComputeSharedMemorySize < 1024 || properties->limits.maxComputeWorkGroupInvocations < GROUP)
+      || properties->limits.maxComputeSharedMemorySize < 8192 || properties->limits.maxComputeWorkGroupInvocations < GROUP)
     return FALSE;
   chain (&f);
   vkGetPhysicalDeviceFeatures2 (physical, &f.core);
