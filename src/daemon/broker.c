@@ -110,6 +110,7 @@ on_engine_ready (GVariant *info, gpointer user_data)
   LlmBroker *self = user_data;
 
   self->count.engine_starts++;
+  self->lost_by_file = FALSE;
   llm_device_objects_update (self->devices, info);
 }
 

@@ -48,6 +48,7 @@ struct _LlmBroker {
   guint bundled_pending; /* bundled models that are not registered yet */
   GQueue waiting_calls;  /* calls that need the model list while bundled_pending > 0 */
   char *degraded;        /* why, or NULL */
+  gboolean lost_by_file; /* the engine was lost last because a model's file had changed under it: nobody's fault */
   struct {
     guint64 requests_total, requests_failed, engine_starts, engine_losses;
   } count;

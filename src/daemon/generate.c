@@ -38,6 +38,8 @@ on_submitted (GObject *source, GAsyncResult *result, gpointer user_data)
   llm_request_end (self, NULL, g_steal_pointer (&error));
 }
 
+static void load_and_submit (LlmRequest *self);
+
 static void
 on_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -52,7 +54,13 @@ on_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
     }
   if (info == NULL)
     {
-      if (g_error_matches (error, LLM_ERROR, LLM_ERROR_ENGINE_LOST))
+      if (g_error_matches (error, LLM_ERROR, LLM_ERROR_ENGINE_LOST) && self->broker->lost_by_file && self->attempts < 2)
+        {
+          g_clear_error (&error);
+          load_and_submit (self);
+          return;
+        }
+      if (g_error_matches (error, LLM_ERROR, LLM_ERROR_ENGINE_LOST) && !self->broker->lost_by_file)
         llm_crash_ledger_charge (self->broker->ledger, self->model->digest, self->uid, FALSE, g_get_monotonic_time ());
       llm_request_end (self, NULL, error);
       return;
@@ -262,7 +270,10 @@ llm_generate_on_lost (LlmBroker *broker, const char *reason)
   while (g_hash_table_iter_next (&iter, NULL, &value))
     if (((LlmRequest *) value)->submitted && ((LlmRequest *) value)->state != LLM_STATE_DONE)
       g_ptr_array_add (hit, llm_request_ref (value));
-  for (guint i = 0; i < hit->len; i++)
+  broker->lost_by_file = llm_loader_has_damaged (broker->loader);
+  if (broker->lost_by_file)
+    g_warning ("a model's file was changed or removed while it was loaded; the model has to be imported again");
+  for (guint i = 0; i < hit->len && !broker->lost_by_file; i++)
     {
       LlmRequest *self = hit->pdata[i];
 

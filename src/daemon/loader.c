@@ -20,6 +20,7 @@ typedef struct {
   char *digest;
   LlmLoadState state;
   GVariant *info;       /* while loaded */
+  LlmStoreModel *model; /* while loading and loaded (owned) */
   GPtrArray *waiting;   /* GTask (owned), while loading */
   guint users;
   guint keep_alive_timer;
@@ -40,6 +41,7 @@ load_free (gpointer data)
 
   g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
   g_clear_pointer (&load->info, g_variant_unref);
+  g_clear_pointer (&load->model, llm_store_model_unref);
   g_ptr_array_unref (load->waiting);
   g_free (load->digest);
   g_free (load);
@@ -108,6 +110,19 @@ llm_loader_is_on_vulkan (LlmLoader *self, const char *digest)
   return g_str_has_prefix (device, "vulkan");
 }
 
+gboolean
+llm_loader_has_damaged (LlmLoader *self)
+{
+  GHashTableIter iter;
+  gpointer load;
+
+  g_hash_table_iter_init (&iter, self->loads);
+  while (g_hash_table_iter_next (&iter, NULL, &load))
+    if (((Load *) load)->model != NULL && !llm_store_model_is_whole (((Load *) load)->model))
+      return TRUE;
+  return FALSE;
+}
+
 static void
 set_state (Load *load, LlmLoadState state)
 {
@@ -115,6 +130,11 @@ set_state (Load *load, LlmLoadState state)
     return;
   g_debug ("model %s: %s -> %s", load->digest, state_names[load->state], state_names[state]);
   load->state = state;
+  if (state == LLM_LOAD_UNLOADED)
+    {
+      g_clear_pointer (&load->info, g_variant_unref);
+      g_clear_pointer (&load->model, llm_store_model_unref);
+    }
   llm_models_load_changed (load->loader->broker->models, load->digest);
 }
 
@@ -143,7 +163,6 @@ unloaded (Load *load)
   LlmLoader *self = load->loader;
 
   g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
-  g_clear_pointer (&load->info, g_variant_unref);
   set_state (load, LLM_LOAD_UNLOADED);
   if (self->linger_timer == 0)
     self->linger_timer = g_timeout_add_seconds (LLM_ENGINE_LINGER_SECONDS, on_linger, self);
@@ -276,6 +295,8 @@ llm_loader_ensure_async (LlmLoader *self, LlmStoreModel *model, GAsyncReadyCallb
       return;
     }
   g_ptr_array_add (load->waiting, g_steal_pointer (&task));
+  if (load->model == NULL)
+    load->model = llm_store_model_ref (model);
   set_state (load, LLM_LOAD_LOADING);
 }
 
@@ -343,7 +364,6 @@ llm_loader_lost (LlmLoader *self)
       Load *load = loads->pdata[i];
 
       g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
-      g_clear_pointer (&load->info, g_variant_unref);
       set_state (load, LLM_LOAD_UNLOADED);
       settle (load, error);
     }

@@ -28,6 +28,8 @@ void llm_loader_unuse (LlmLoader *self, const char *digest);
 LlmLoadState llm_loader_state (LlmLoader *self, const char *digest);
 guint64 llm_loader_memory_bytes (LlmLoader *self, const char *digest);
 gboolean llm_loader_is_on_vulkan (LlmLoader *self, const char *digest);
+/* Whether the file of a model that is loaded or being loaded is not what it was: the engine cannot survive that. */
+gboolean llm_loader_has_damaged (LlmLoader *self);
 /* The engine is gone: nothing is loaded. */
 void llm_loader_lost (LlmLoader *self);
 

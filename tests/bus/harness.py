@@ -147,13 +147,13 @@ class Service:
 class Stream:
     """A Stream call and what comes of it."""
 
-    def __init__(self, service, messages, connection=None, **options):
+    def __init__(self, service, messages, connection=None, model='', **options):
         self.service, self.connection = service, connection or service.connection
         self.text, self.finished, self.tokens = '', None, 0
         self.subscription = self.connection.signal_subscribe(NAME, NAME, None, PATH, None, 0, self.on_signal)
         self.early = []
         self.path = None
-        self.path = service.call('Stream', '(saa{sv}a{sv})', ('', messages, v(**options)), self.connection)[0]
+        self.path = service.call('Stream', '(saa{sv}a{sv})', (model, messages, v(**options)), self.connection)[0]
 
     def on_signal(self, connection, sender, path, interface, name, parameters):
         values = parameters.unpack()
