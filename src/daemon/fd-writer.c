@@ -111,8 +111,12 @@ static gboolean
 on_drained (gpointer user_data)
 {
   LlmFdWriter *self = user_data;
+  gboolean drained;
 
-  if (!self->freed && self->full)
+  g_mutex_lock (&self->lock);
+  drained = self->used < LLM_FD_RING_BYTES / 4; /* or it has been filled since the writer said so */
+  g_mutex_unlock (&self->lock);
+  if (!self->freed && self->full && drained)
     {
       self->full = FALSE;
       self->flow (FALSE, self->user_data);

@@ -190,6 +190,41 @@ check_refused (int fd, const char *says)
   g_assert_cmpint (fcntl (fd, F_GETFD), ==, -1); /* closed all the same */
 }
 
+/* One who fills the ring to the brim whenever it has drained, and does nothing between. */
+typedef struct {
+  LlmFdWriter *writer;
+  gsize left;
+} Refill;
+
+static void
+refill (gboolean full, gpointer user_data)
+{
+  static const char piece[65536];
+  Refill *r = user_data;
+
+  while (!full && r->left > 0 && llm_fd_writer_push (r->writer, piece, sizeof piece))
+    r->left -= sizeof piece;
+}
+
+static void
+test_refill (void)
+{
+  g_autofree char *name = NULL;
+  int fd = g_file_open_tmp ("fd-writer-XXXXXX", &name, NULL);
+  Refill r = { NULL, 1024 * 65536 };
+  gint64 until = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
+
+  g_assert_cmpint (fd, >=, 0);
+  unlink (name);
+  r.writer = llm_fd_writer_new (fd, refill, on_failed, &r, NULL);
+  refill (FALSE, &r);
+  while (r.left > 0 && g_get_monotonic_time () < until)
+    if (!g_main_context_iteration (NULL, FALSE))
+      g_usleep (100);
+  g_assert_cmpuint (r.left, ==, 0);
+  llm_fd_writer_free (r.writer);
+}
+
 static void
 test_refused (void)
 {
@@ -213,6 +248,7 @@ main (int argc, char **argv)
   g_test_add_func ("/fd-writer/flags-stay", test_flags_stay);
   g_test_add_func ("/fd-writer/bounded", test_bounded);
   g_test_add_func ("/fd-writer/reader-gone", test_reader_gone);
+  g_test_add_func ("/fd-writer/refill", test_refill);
   g_test_add_func ("/fd-writer/refused", test_refused);
   return g_test_run ();
 }
