@@ -99,8 +99,8 @@ check (LlmEmbed *self, GError **error)
   else if (self->dimensions > config->d_model)
     g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "dimensions is %u; the embeddings of this model have 1 to %u", self->dimensions, config->d_model);
   else if (bytes > most)
-    g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED, "%u embeddings of %u numbers are %" G_GUINT64_FORMAT " bytes; at most %" G_GUINT64_FORMAT
-                 " are allowed%s", self->n_inputs, self->dimensions, bytes, most, most < LLM_EMBED_MAX_RESULT_BYTES ? ": EmbedToFd takes more" : "");
+    g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED, "%u embeddings of %u numbers each were asked for; at most %" G_GUINT64_FORMAT
+                 " numbers are allowed%s", self->n_inputs, self->dimensions, most / sizeof (float), most < LLM_EMBED_MAX_RESULT_BYTES ? ": EmbedToFd has room for more" : "");
   else if ((self->rows = g_try_malloc0 (bytes)) == NULL)
     g_set_error (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "no memory for embeddings of %" G_GUINT64_FORMAT " bytes", bytes);
   return self->rows != NULL;

@@ -82,6 +82,12 @@ llm_outbox_begin (LlmOutbox *self, guint64 id, LlmModel *model)
   g_hash_table_replace (self->streams, &stream->id, stream);
 }
 
+void
+llm_outbox_end (LlmOutbox *self, guint64 id)
+{
+  g_hash_table_remove (self->streams, &id);
+}
+
 /* ---- main loop: out ---- */
 
 static void

@@ -18,3 +18,5 @@ void llm_outbox_free (LlmOutbox *self);
 extern const LlmEngineEvents llm_outbox_events;
 /* A request begins; @model (nullable) lends the texts of its tokens for logprobs. */
 void llm_outbox_begin (LlmOutbox *self, guint64 id, LlmModel *model);
+/* Of what ends without a done event: an embedding, which has states alone. */
+void llm_outbox_end (LlmOutbox *self, guint64 id);

@@ -13,6 +13,7 @@
 #include "chat/forms.h"
 #include "config.h"
 #include "engine-interface.h"
+#include "worker/embed-call.h"
 #include "worker/inspect.h"
 #include "worker/job.h"
 #include "worker/outbox.h"
@@ -359,6 +360,52 @@ handle_cancel (LlmService *self, GVariant *params, GDBusMethodInvocation *invoca
   g_dbus_method_invocation_return_value (invocation, NULL);
 }
 
+typedef struct {
+  LlmService *self;
+  GDBusMethodInvocation *invocation;
+  guint64 id;
+} Embedding;
+
+static void
+on_embedded (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autofree Embedding *call = user_data;
+  GError *error = NULL;
+  g_autoptr (LlmEmbedding) embedding = llm_engine_embed_finish (NULL, result, &error);
+
+  llm_outbox_end (call->self->outbox, call->id);
+  if (embedding != NULL)
+    g_dbus_method_invocation_return_value (call->invocation, llm_embedding_to_variant (embedding));
+  else
+    take_error (call->invocation, error);
+}
+
+static void
+handle_embed (LlmService *self, GVariant *params, GDBusMethodInvocation *invocation)
+{
+  g_autoptr (GVariant) request = g_variant_get_child_value (params, 3);
+  guint64 id;
+  guint32 uid;
+  const char *digest;
+  GError *error = NULL;
+  LlmEmbedJob *job;
+  Embedding *call;
+
+  g_variant_get_child (params, 0, "t", &id);
+  g_variant_get_child (params, 1, "u", &uid);
+  g_variant_get_child (params, 2, "&s", &digest);
+  job = llm_embed_job_from_variant (id, uid, digest, request, &error);
+  if (job == NULL)
+    {
+      take_error (invocation, error);
+      return;
+    }
+  call = g_new0 (Embedding, 1);
+  *call = (Embedding) { self, invocation, id };
+  llm_outbox_begin (self->outbox, id, NULL);
+  llm_engine_embed_async (self->engine, job, on_embedded, call);
+}
+
 /* ---- text ---- */
 
 typedef GVariant *(*TextFunc) (LlmModel *model, GVariant *params, GError **error);
@@ -504,7 +551,7 @@ static const struct {
   gboolean before_configure;
 } methods[] = {
   { "Configure", handle_configure, TRUE }, { "Inspect", handle_inspect, TRUE },
-  { "Load", handle_load }, { "Unload", handle_unload }, { "Submit", handle_submit },
+  { "Load", handle_load }, { "Unload", handle_unload }, { "Submit", handle_submit }, { "Embed", handle_embed },
   { "Pause", handle_pause }, { "Cancel", handle_cancel }, { "Tokenize", handle_tokenize },
   { "Detokenize", handle_detokenize }, { "CountTokens", handle_count_tokens }, { "Statistics", handle_statistics },
 };

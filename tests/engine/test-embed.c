@@ -281,7 +281,7 @@ test_result_bytes (void)
   job->digest = g_strdup (D);
   job->inputs = g_strv_builder_end (many);
   job->max_bytes = G_MAXUINT64;
-  assert_fails (f, job, G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED, "16777216");
+  assert_fails (f, job, G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED, "4194304");
 }
 
 /* ---- refusals and ends ---- */

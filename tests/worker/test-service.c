@@ -312,6 +312,103 @@ test_cancel_and_pause (Fixture *f, gconstpointer data)
   CALL (f, "Pause", g_variant_new ("(tb)", G_GUINT64_CONSTANT (77), TRUE));
 }
 
+static GVariant *
+embed (Fixture *f, const char *digest, const char *request, GError **error)
+{
+  return call_with (f, "Embed", g_variant_new ("(tus@a{sv})", G_GUINT64_CONSTANT (50), 1000, digest, g_variant_new_parsed (request)), -1, error);
+}
+
+static void
+assert_embed_fails (Fixture *f, const char *digest, const char *request, GQuark domain, int code)
+{
+  g_autoptr (GError) error = NULL;
+
+  llm_error_quark ();
+  g_assert_null (embed (f, digest, request, &error));
+  g_assert_error (error, domain, code);
+}
+
+static void
+test_embed (Fixture *f, gconstpointer data)
+{
+  g_autofree char *long_text = g_strnfill (600, '~');
+  g_autofree char *too_long = g_strdup_printf ("{'inputs': <['a', '%s']>}", long_text), *cut = g_strdup_printf ("{'inputs': <['%s']>, 'truncate': <true>}", long_text);
+  g_autoptr (GVariant) reply = NULL, rows = NULL, result = NULL, statistics = NULL, dict = NULL, shorter = NULL;
+  const guint8 *bytes;
+  float numbers[2 * 64];
+  guint count = 0, dimensions = 0, tokens = 0;
+  guint64 embedded = 0;
+  double square = 0;
+  gsize n;
+
+  assert_embed_fails (f, "d", "{'inputs': <['a']>}", LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND);
+  load (f, "d");
+  reply = embed (f, "d", "{'inputs': <['Once', 'Twice']>, 'pooling': <'mean'>}", NULL);
+  g_assert_nonnull (reply);
+  g_variant_get (reply, "(@ay@a{sv})", &rows, &result);
+  bytes = g_variant_get_fixed_array (rows, &n, 1);
+  g_assert_cmpuint (n, ==, sizeof numbers);
+  memcpy (numbers, bytes, n);
+  for (guint i = 64; i < G_N_ELEMENTS (numbers); i++)
+    square += (double) numbers[i] * (double) numbers[i];
+  g_assert_cmpfloat_with_epsilon (square, 1, 1e-5);
+  g_assert_true (g_variant_lookup (result, "count", "u", &count) && g_variant_lookup (result, "dimensions", "u", &dimensions)
+                 && g_variant_lookup (result, "prompt-tokens", "u", &tokens));
+  g_assert_cmpuint (count, ==, 2);
+  g_assert_cmpuint (dimensions, ==, 64);
+  g_assert_cmpuint (tokens, ==, 11); /* BOS and the bytes */
+  while (f->states == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpstr (f->states, ==, "prefill ");
+  shorter = embed (f, "d", cut, NULL);
+  g_assert_nonnull (shorter);
+  statistics = call (f, "Statistics", NULL);
+  dict = g_variant_get_child_value (statistics, 0);
+  g_assert_true (g_variant_lookup (dict, "tokens-embedded", "t", &embedded));
+  g_assert_cmpuint (embedded, ==, 11 + 512);
+  assert_embed_fails (f, "d", too_long, LLM_ERROR, LLM_ERROR_CONTEXT_EXCEEDED);
+  assert_embed_fails (f, "d", "{'inputs': <@as []>}", LLM_ERROR, LLM_ERROR_INVALID_MESSAGE);
+  assert_embed_fails (f, "d", "@a{sv} {}", LLM_ERROR, LLM_ERROR_INVALID_MESSAGE);
+  assert_embed_fails (f, "d", "{'inputs': <'a'>}", G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+  assert_embed_fails (f, "d", "{'inputs': <['a']>, 'pooling': <'max'>}", G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+  assert_embed_fails (f, "d", "{'inputs': <['a']>, 'nonsense': <1>}", G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+  assert_embed_fails (f, "d", "{'inputs': <['a']>, 'dimensions': <@u 65>}", G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+  assert_embed_fails (f, "d", "{'inputs': <['a']>, 'max-bytes': <@t 255>}", G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED);
+  assert_embed_fails (f, "d", "{'inputs': <['a']>, 'deadline-ms': <@u 1>, 'truncate': <1>}", G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS);
+}
+
+static void
+keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  *(GAsyncResult **) user_data = g_object_ref (result);
+}
+
+/* With a thousand texts under way, Cancel comes in time. */
+static void
+test_embed_cancel (Fixture *f, gconstpointer data)
+{
+  g_autofree char *text = g_strnfill (500, '~');
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GError) error = NULL;
+  GVariantBuilder inputs, request;
+
+  load (f, "d");
+  g_variant_builder_init (&inputs, G_VARIANT_TYPE_STRING_ARRAY);
+  for (guint i = 0; i < 1000; i++)
+    g_variant_builder_add (&inputs, "s", text);
+  g_variant_builder_init (&request, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&request, "{sv}", "inputs", g_variant_builder_end (&inputs));
+  g_dbus_connection_call (f->connection, NULL, LLM_ENGINE_PATH, LLM_ENGINE_IFACE, "Embed", g_variant_new ("(tusa{sv})", G_GUINT64_CONSTANT (9), 1000, "d", &request),
+                          NULL, G_DBUS_CALL_FLAGS_NONE, 30000, NULL, keep_result, &result);
+  CALL (f, "Cancel", g_variant_new ("(t)", G_GUINT64_CONSTANT (9)));
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  reply = g_dbus_connection_call_finish (f->connection, result, &error);
+  g_assert_null (reply);
+  g_assert_error (error, LLM_ERROR, LLM_ERROR_CANCELLED);
+}
+
 static void
 test_request_errors (Fixture *f, gconstpointer data)
 {
@@ -629,6 +726,8 @@ main (int argc, char **argv)
   TEST ("inspect-before-configure", NULL, set_up_unconfigured, test_inspect_before_configure);
   TEST ("stream", NULL, set_up, test_stream);
   TEST ("echo-and-chat", NULL, set_up, test_echo_and_chat);
+  TEST ("embed", NULL, set_up, test_embed);
+  TEST ("embed-cancel", NULL, set_up, test_embed_cancel);
   TEST ("cancel-and-pause", NULL, set_up, test_cancel_and_pause);
   TEST ("request-errors", NULL, set_up, test_request_errors);
   TEST ("unload", NULL, set_up, test_unload);
