@@ -22,4 +22,4 @@
 #define LLM_ERROR_PREFIX "org.local.LLM.Error."
 #define LLM_SCHEMA_ID "org.local.LLM"
 
-#define LLM_API_VERSION 1
+#define LLM_API_VERSION 2

@@ -19,6 +19,7 @@ static const struct {
   { "show", llmctl_show, "MODEL", N_("Show what is known of a model") },
   { "import", llmctl_import, "FILE [NAME]", N_("Copy a GGUF file into the store") },
   { "run", llmctl_run, "[MODEL] [PROMPT...]", N_("Answer a prompt, or chat when there is none") },
+  { "embed", llmctl_embed, "MODEL [TEXT...|-]", N_("Turn texts into vectors of numbers") },
   { "ps", llmctl_ps, "", N_("List the models that are loaded") },
   { "status", llmctl_status, "", N_("Show the service, its devices and its counters") },
 };

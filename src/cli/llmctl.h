@@ -18,6 +18,7 @@ int llmctl_list (LlmCtl *ctl, int argc, char **argv);
 int llmctl_show (LlmCtl *ctl, int argc, char **argv);
 int llmctl_import (LlmCtl *ctl, int argc, char **argv);
 int llmctl_run (LlmCtl *ctl, int argc, char **argv);
+int llmctl_embed (LlmCtl *ctl, int argc, char **argv);
 int llmctl_ps (LlmCtl *ctl, int argc, char **argv);
 int llmctl_status (LlmCtl *ctl, int argc, char **argv);
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gio/gunixfdlist.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -209,6 +210,82 @@ llm_client_stream (LlmClient *self, const char *model, GVariant *messages, GVari
   request_clear (&r);
   return result;
 }
+
+/* ---- embeddings: into a memfd, which holds them however many they are ---- */
+
+static void
+keep_reply (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  *(GAsyncResult **) user_data = g_object_ref (result);
+}
+
+/* Runs the main context until the call is answered; cancelling tells the service, which answers then. */
+static GVariant *
+call_to_fd (LlmClient *self, const char *request_path, const char *method, GVariant *params, GUnixFDList *fds, GCancellable *cancellable, GError **error)
+{
+  gulong handler = cancellable != NULL ? g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), g_main_context_default (), NULL) : 0;
+  g_autoptr (GAsyncResult) answer = NULL;
+  gboolean told = FALSE;
+  GVariant *reply;
+
+  g_dbus_connection_call_with_unix_fd_list (self->bus, LLM_BUS_NAME, LLM_OBJECT_PATH, LLM_IFACE, method, params, NULL, G_DBUS_CALL_FLAGS_NONE, G_MAXINT, fds,
+                                            NULL, keep_reply, &answer);
+  while (answer == NULL)
+    {
+      if (g_cancellable_is_cancelled (cancellable) && !told)
+        {
+          told = TRUE;
+          g_dbus_connection_call (self->bus, LLM_BUS_NAME, request_path, LLM_IFACE_REQUEST, "Cancel", NULL, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+        }
+      g_main_context_iteration (NULL, TRUE);
+    }
+  if (handler != 0)
+    g_cancellable_disconnect (cancellable, handler);
+  reply = g_dbus_connection_call_with_unix_fd_list_finish (self->bus, NULL, answer, error);
+  if (reply == NULL)
+    strip (error);
+  return reply;
+}
+
+static GBytes *
+read_all (int fd, GError **error)
+{
+  g_autoptr (GByteArray) bytes = g_byte_array_new ();
+  guint8 piece[65536];
+  gssize n;
+
+  while ((n = pread (fd, piece, sizeof piece, bytes->len)) > 0)
+    g_byte_array_append (bytes, piece, (guint) n);
+  if (n == 0)
+    return g_byte_array_free_to_bytes (g_steal_pointer (&bytes));
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "%s", g_strerror (errno));
+  return NULL;
+}
+
+GBytes *
+llm_client_embed (LlmClient *self, const char *model, GVariant *inputs, GVariant *options, GVariant **result, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  g_autoptr (GVariant) reply = NULL;
+  Request r = { 0 };
+  GBytes *bytes = NULL;
+  int fd = memfd_create ("embeddings", MFD_CLOEXEC);
+
+  options = begin_request (&r, self, options);
+  if (fd >= 0 && g_unix_fd_list_append (fds, fd, error) >= 0)
+    reply = call_to_fd (self, r.path, "EmbedToFd", g_variant_new ("(hs@as@a{sv})", 0, model, inputs, options), fds, cancellable, error);
+  else if (fd < 0)
+    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "%s", g_strerror (errno));
+  bytes = reply != NULL ? read_all (fd, error) : NULL;
+  if (bytes != NULL)
+    *result = g_variant_get_child_value (reply, 0);
+  if (fd >= 0)
+    close (fd);
+  request_clear (&r);
+  return bytes;
+}
+
+/* ---- importing ---- */
 
 GVariant *
 llm_client_import (LlmClient *self, const char *path, const char *name, LlmClientProgress progress, gpointer user_data, GCancellable *cancellable,

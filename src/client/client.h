@@ -31,6 +31,9 @@ typedef void (*LlmClientProgress) (const char *phase, guint64 done, guint64 tota
 /* Streams the answer to @messages (aa{sv}). Returns its result a{sv}. (transfer full) */
 GVariant *llm_client_stream (LlmClient *self, const char *model, GVariant *messages, GVariant *options, LlmClientToken token, gpointer user_data,
                              GCancellable *cancellable, GError **error);
+/* Embeds @inputs (as). Returns the rows as Embed's options say, float32, little-endian; *@result: a{sv}. (transfer full) */
+GBytes *llm_client_embed (LlmClient *self, const char *model, GVariant *inputs, GVariant *options, GVariant **result, GCancellable *cancellable,
+                          GError **error);
 /* Imports the file @path. Returns the result a{sv}. (transfer full) */
 GVariant *llm_client_import (LlmClient *self, const char *path, const char *name, LlmClientProgress progress, gpointer user_data,
                              GCancellable *cancellable, GError **error);

@@ -8,7 +8,7 @@
 #include <gio/gio.h>
 
 typedef enum {
-  LLM_ACTION_USE,    /* generate, chat, read */
+  LLM_ACTION_USE,    /* generate, chat, embed, read */
   LLM_ACTION_IMPORT, /* import, load: the active local session */
   LLM_ACTION_MANAGE, /* unload, delete: administrators */
 } LlmAction;

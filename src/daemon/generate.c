@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/names.h"
+#include "daemon/embedding.h"
 #include "daemon/loader.h"
 #include "daemon/request.h"
 
@@ -68,6 +69,11 @@ on_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
   self->load_us = (guint64) g_get_monotonic_time () - self->load_us;
   llm_request_set_state (self, LLM_STATE_QUEUED, "its model is loaded");
   self->submitted = TRUE;
+  if (self->kind == LLM_KIND_EMBED)
+    {
+      llm_embedding_submit (self);
+      return;
+    }
   llm_engine_client_call_async (self->broker->engine, "Submit",
                                 g_variant_new ("(tuts@a{sv})", self->id, self->uid, self->caller != NULL ? self->caller->serial : 0, self->model->digest,
                                                self->submit),
@@ -232,6 +238,12 @@ on_written (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 void
+llm_generate_finish_output (LlmRequest *self)
+{
+  llm_fd_writer_finish_async (self->writer, on_written, llm_request_ref (self));
+}
+
+void
 llm_generate_on_done (LlmBroker *broker, guint64 id, GVariant *from_engine)
 {
   LlmRequest *self = g_hash_table_lookup (broker->requests, &id);
@@ -255,7 +267,7 @@ llm_generate_on_done (LlmBroker *broker, guint64 id, GVariant *from_engine)
       return;
     }
   self->result = g_steal_pointer (&result); /* until the reader has it all */
-  llm_fd_writer_finish_async (self->writer, on_written, llm_request_ref (self));
+  llm_generate_finish_output (self);
 }
 
 void
@@ -305,6 +317,8 @@ llm_generate_reply (LlmRequest *self, GDBusMethodInvocation *invocation)
     llm_broker_return_error (invocation, g_error_copy (self->error));
   else if (self->writer != NULL)
     g_dbus_method_invocation_return_value (invocation, g_variant_new ("(@a{sv})", self->result));
+  else if (self->kind == LLM_KIND_EMBED)
+    llm_embedding_reply (self, invocation);
   else if (self->kind == LLM_KIND_GENERATE)
     g_dbus_method_invocation_return_value (invocation, g_variant_new ("(s@a{sv})", self->text->str, self->result));
   else
@@ -320,6 +334,7 @@ void
 llm_generate_ended (LlmRequest *self)
 {
   g_clear_handle_id (&self->deadline_timer, g_source_remove);
+  llm_embedding_ended (self);
   if (self->writer != NULL)
     llm_callers_refund_fd (self->broker->callers, self->uid);
   g_clear_pointer (&self->writer, llm_fd_writer_free);

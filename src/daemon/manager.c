@@ -12,6 +12,7 @@
 #include "base/names.h"
 #include "config.h"
 #include "daemon/authorizer.h"
+#include "daemon/embedding.h"
 #include "daemon/loader.h"
 #include "daemon/models.h"
 #include "daemon/options.h"
@@ -64,7 +65,7 @@ fd_at (const Call *call, gint32 handle, GError **error)
 
 /* ---- generating ---- */
 
-/* What the engine is asked: the options, and the prompt or the messages. deadline-ms and handle-token stay here. */
+/* What the engine is asked: the options, and the prompt, the messages or the inputs. deadline-ms and handle-token stay here. */
 static GVariant *
 make_submit (GVariant *options, const char *key, GVariant *value)
 {
@@ -94,6 +95,8 @@ new_generation (Call *call, LlmRequestKind kind, gsize first, LlmOptionsTable ta
       g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MESSAGE, "there are no messages; at least one with role and content is needed");
       return NULL;
     }
+  if (kind == LLM_KIND_EMBED && !llm_embedding_check_inputs (input, error))
+    return NULL;
   g_variant_lookup (options, "handle-token", "&s", &handle_token);
   request = llm_request_new (call->broker, call->caller, kind, handle_token, error);
   if (request == NULL)
@@ -161,8 +164,9 @@ on_fd_failed (const GError *error, gpointer user_data)
   llm_request_cancel (user_data, error->message);
 }
 
+/* A request that writes to the fd of argument 0; the rest are those of the method without one. */
 static gboolean
-handle_generate_to_fd (Call *call, GError **error)
+start_with_fd (Call *call, LlmRequestKind kind, LlmOptionsTable table, const char *key, LlmFdWriterFlow flow, GError **error)
 {
   gint32 handle;
   int fd;
@@ -179,8 +183,8 @@ handle_generate_to_fd (Call *call, GError **error)
       close (fd);
       return FALSE;
     }
-  request = hold = new_generation (call, LLM_KIND_GENERATE, 1, LLM_OPTIONS_GENERATE, "prompt", error);
-  writer = request != NULL ? llm_fd_writer_new (fd, on_fd_flow, on_fd_failed, request, error) : NULL;
+  request = hold = new_generation (call, kind, 1, table, key, error);
+  writer = request != NULL ? llm_fd_writer_new (fd, flow, on_fd_failed, request, error) : NULL;
   if (request == NULL)
     close (fd);
   if (writer == NULL)
@@ -194,6 +198,24 @@ handle_generate_to_fd (Call *call, GError **error)
   request->reply = call->invocation;
   llm_generate_start (request);
   return TRUE;
+}
+
+static gboolean
+handle_generate_to_fd (Call *call, GError **error)
+{
+  return start_with_fd (call, LLM_KIND_GENERATE, LLM_OPTIONS_GENERATE, "prompt", on_fd_flow, error);
+}
+
+static gboolean
+handle_embed (Call *call, GError **error)
+{
+  return start_with_reply (call, LLM_KIND_EMBED, LLM_OPTIONS_EMBED, "inputs", error);
+}
+
+static gboolean
+handle_embed_to_fd (Call *call, GError **error)
+{
+  return start_with_fd (call, LLM_KIND_EMBED, LLM_OPTIONS_EMBED, "inputs", llm_embedding_on_flow, error);
 }
 
 /* ---- tokens: the model is loaded first ---- */
@@ -497,6 +519,8 @@ static const struct {
   { "GenerateToFd", handle_generate_to_fd, TRUE },
   { "Chat", handle_chat, TRUE },
   { "Stream", handle_stream, TRUE },
+  { "Embed", handle_embed, TRUE },
+  { "EmbedToFd", handle_embed_to_fd, TRUE },
   { "CountTokens", handle_count_tokens, TRUE },
   { "Tokenize", handle_tokenize, TRUE },
   { "Detokenize", handle_detokenize, TRUE },

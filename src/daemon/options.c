@@ -26,6 +26,10 @@ typedef struct {
 
 static const Option generate[] = { SAMPLING, { "raw", "b", 0, 0, FALSE }, { NULL } };
 static const Option chat[] = { SAMPLING, { NULL } };
+static const Option embed[] = {
+  { "pooling", "s", 0, 0, FALSE }, { "dimensions", "u", 1, LLM_MODEL_MAX_WIDTH, FALSE }, { "normalize", "b", 0, 0, FALSE }, { "truncate", "b", 0, 0, FALSE },
+  { "deadline-ms", "u", 0, LLM_MAX_DEADLINE_MS, FALSE }, { "handle-token", "s", 0, 0, FALSE }, { NULL }
+};
 static const Option tokenize[] = { { "add-special", "b", 0, 0, FALSE }, { "parse-special", "b", 0, 0, FALSE }, { NULL } };
 static const Option detokenize[] = { { "show-special", "b", 0, 0, FALSE }, { NULL } };
 static const Option filter[] = { { "architecture", "s", 0, 0, FALSE }, { "capability", "s", 0, 0, FALSE }, { NULL } };
@@ -34,7 +38,7 @@ static const Option import[] = {
   { "handle-token", "s", 0, 0, FALSE }, { "append-to", "o", 0, 0, FALSE }, { "more", "b", 0, 0, FALSE }, { NULL }
 };
 static const Option none[] = { { NULL } };
-static const Option *const tables[] = { generate, chat, tokenize, detokenize, filter, request, import, none };
+static const Option *const tables[] = { generate, chat, embed, tokenize, detokenize, filter, request, import, none };
 
 static GVariant * G_GNUC_PRINTF (2, 3)
 invalid (GError **error, const char *format, ...)
@@ -128,7 +132,7 @@ convert_integer (const Option *o, GVariant *value, GError **error)
 
   if (!read_integer (value, &negative, &magnitude))
     return invalid (error, "%s is of type %s; an integer (%s) is needed", o->key, g_variant_get_type_string (value), o->type);
-  if (negative || (o->type[0] == 'u' && (double) magnitude > o->max))
+  if (negative || (o->type[0] == 'u' && ((double) magnitude > o->max || (double) magnitude < o->min)))
     return invalid (error, "%s is %s%" G_GUINT64_FORMAT "; an integer from %.0f to %.0f is needed", o->key, negative ? "-" : "", magnitude, o->min, o->max);
   return o->type[0] == 'u' ? g_variant_new_uint32 ((guint32) magnitude) : g_variant_new_uint64 (magnitude);
 }
@@ -194,6 +198,12 @@ is_handle_token (const char *s)
   return TRUE;
 }
 
+static gboolean
+is_pooling (const char *s)
+{
+  return strcmp (s, "mean") == 0 || strcmp (s, "cls") == 0 || strcmp (s, "last") == 0;
+}
+
 static GVariant *
 convert (const Option *o, GVariant *value, GError **error)
 {
@@ -209,6 +219,9 @@ convert (const Option *o, GVariant *value, GError **error)
     return invalid (error, "%s is of type %s; %s is needed", o->key, g_variant_get_type_string (value), o->type[0] == 'b' ? "a boolean (b)" : o->type[0] == 'o' ? "an object path (o)" : "a string (s)");
   if (strcmp (o->key, "handle-token") == 0 && !is_handle_token (g_variant_get_string (value, NULL)))
     return invalid (error, "handle-token must be 1 to %d letters, digits or \"_\"", LLM_MAX_HANDLE_TOKEN_BYTES);
+  if (strcmp (o->key, "pooling") == 0 && !is_pooling (g_variant_get_string (value, NULL)))
+    return invalid (error, "pooling is \"%.*s\"; mean, cls or last is needed", llm_error_quote (g_variant_get_string (value, NULL), -1),
+                    g_variant_get_string (value, NULL));
   return value;
 }
 

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 typedef enum {
   LLM_OPTIONS_GENERATE, /* Generate, GenerateToFd */
   LLM_OPTIONS_CHAT,     /* Chat, Stream */
+  LLM_OPTIONS_EMBED,    /* Embed, EmbedToFd */
   LLM_OPTIONS_TOKENIZE,
   LLM_OPTIONS_DETOKENIZE,
   LLM_OPTIONS_FILTER,   /* ListModels */

@@ -13,7 +13,7 @@
 
 G_BEGIN_DECLS
 
-typedef enum { LLM_KIND_GENERATE, LLM_KIND_CHAT, LLM_KIND_STREAM, LLM_KIND_IMPORT, LLM_KIND_LOAD } LlmRequestKind;
+typedef enum { LLM_KIND_GENERATE, LLM_KIND_CHAT, LLM_KIND_STREAM, LLM_KIND_IMPORT, LLM_KIND_LOAD, LLM_KIND_EMBED } LlmRequestKind;
 
 typedef struct _LlmImport LlmImport;
 
@@ -54,7 +54,7 @@ struct _LlmRequest {
   guint ttl_timer;
   LlmImport *import;            /* while it is one (import.c frees it) */
 
-  /* generate, chat, stream (generate.c) */
+  /* generate, chat, stream (generate.c), embed */
   LlmStoreModel *model;
   GVariant *submit;     /* the engine's request */
   gboolean signals;     /* tokens go out as signals */
@@ -66,6 +66,11 @@ struct _LlmRequest {
   guint attempts;
   guint64 load_us;
   guint deadline_ms, deadline_timer;
+
+  /* embed (embedding.c) */
+  GVariant *rows;       /* ay: float32, little-endian */
+  gsize rows_written;   /* bytes of them that the writer has */
+  guint stall_timer;
 };
 
 /* Makes and exports it; @reply: the call it belongs to, answered at the end (transfer full, nullable).
@@ -93,6 +98,8 @@ void llm_generate_on_state (LlmBroker *broker, guint64 id, const char *state, gu
 void llm_generate_on_done (LlmBroker *broker, guint64 id, GVariant *result);
 void llm_generate_on_lost (LlmBroker *broker, const char *reason);
 void llm_generate_update_flow (LlmRequest *self);
+/* All of its output is with the writer, `result` is there: ends when the reader has taken it. */
+void llm_generate_finish_output (LlmRequest *self);
 /* How a finished generation answers its method call. */
 void llm_generate_reply (LlmRequest *self, GDBusMethodInvocation *invocation);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "daemon/embedding.h"
 #include "daemon/options.h"
 
 static GVariant *
@@ -170,6 +171,47 @@ test_handle_token (void)
 }
 
 static void
+test_embed (void)
+{
+  g_autofree char *at = g_strdup_printf ("{'dimensions': <%d>}", LLM_MODEL_MAX_WIDTH), *over = g_strdup_printf ("{'dimensions': <%d>}", LLM_MODEL_MAX_WIDTH + 1);
+  g_autoptr (GVariant) least = parse (LLM_OPTIONS_EMBED, "{'dimensions': <1>}", NULL), most = parse (LLM_OPTIONS_EMBED, at, NULL);
+  g_autoptr (GVariant) all = parse (LLM_OPTIONS_EMBED, "{'pooling': <'cls'>, 'normalize': <false>, 'truncate': <true>, 'deadline-ms': <5>, 'handle-token': <'a'>}", NULL);
+
+  g_assert_true (least != NULL && most != NULL && all != NULL);
+  expect_error (LLM_OPTIONS_EMBED, over, "dimensions");
+  expect_error (LLM_OPTIONS_EMBED, "{'dimensions': <0>}", "from 1");
+  expect_error (LLM_OPTIONS_EMBED, "{'pooling': <'rank'>}", "mean, cls or last");
+  expect_error (LLM_OPTIONS_EMBED, "{'temperature': <1.0>}", "pooling");
+}
+
+/* As many texts and bytes as there may be, and one more. */
+static void
+test_embed_inputs (void)
+{
+  g_autofree char *half = g_strnfill (LLM_EMBED_MAX_BYTES / 2, 'a');
+
+  for (guint extra = 0; extra < 2; extra++)
+    {
+      g_autoptr (GVariant) many = NULL, large = NULL;
+      g_autoptr (GError) error = NULL;
+      GVariantBuilder texts;
+
+      g_variant_builder_init (&texts, G_VARIANT_TYPE_STRING_ARRAY);
+      for (guint i = 0; i < LLM_EMBED_MAX_INPUTS + extra; i++)
+        g_variant_builder_add (&texts, "s", "");
+      many = g_variant_ref_sink (g_variant_builder_end (&texts));
+      g_assert_cmpint (llm_embedding_check_inputs (many, &error), ==, extra == 0);
+      if (extra == 1)
+        g_assert_error (error, G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED);
+      g_clear_error (&error);
+      large = g_variant_ref_sink (g_variant_new_parsed ("[%s, %s, %s]", half, half, extra == 1 ? "a" : ""));
+      g_assert_cmpint (llm_embedding_check_inputs (large, &error), ==, extra == 0);
+      if (extra == 1)
+        g_assert_error (error, G_DBUS_ERROR, G_DBUS_ERROR_LIMITS_EXCEEDED);
+    }
+}
+
+static void
 test_tables (void)
 {
   expect_error (LLM_OPTIONS_CHAT, "{'raw': <true>}", "raw"); /* Generate's alone */
@@ -191,6 +233,8 @@ main (int argc, char **argv)
   g_test_add_func ("/options/logit-bias", test_logit_bias);
   g_test_add_func ("/options/unknown-key", test_unknown_key);
   g_test_add_func ("/options/handle-token", test_handle_token);
+  g_test_add_func ("/options/embed", test_embed);
+  g_test_add_func ("/options/embed-inputs", test_embed_inputs);
   g_test_add_func ("/options/tables", test_tables);
   return g_test_run ();
 }
