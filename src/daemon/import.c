@@ -179,19 +179,17 @@ in_order (const LlmImport *import, GVariant *info, GError **error)
   return NULL;
 }
 
-static LlmStoreModel *
-commit (LlmImport *import, GVariant *info, GError **error)
+static void
+on_committed (GObject *source, GAsyncResult *result, gpointer user_data)
 {
-  g_autoptr (GPtrArray) ordered = in_order (import, info, error);
-  g_auto (GVariantDict) kept = G_VARIANT_DICT_INIT (info);
-  g_autoptr (GPtrArray) taken = NULL; /* keeps what `ordered` lends */
+  LlmImport *import = user_data;
+  GError *error = NULL;
+  LlmStoreModel *model = llm_store_commit_finish (import->broker->store, result, &error);
 
-  if (ordered == NULL)
-    return NULL;
-  g_variant_dict_remove (&kept, "parts");
-  taken = g_steal_pointer (&import->blobs); /* the store sees to them from here on, also when it refuses them */
-  import->blobs = g_ptr_array_new ();
-  return llm_store_commit (import->broker->store, import->name, ordered, g_variant_dict_end (&kept), error);
+  g_ptr_array_set_size (import->blobs, 0); /* the store has seen to them, also when it refused them */
+  if (model != NULL && import->request != NULL && !is_over (import))
+    llm_request_progress (import->request, "inspect", import->copied, import->copied);
+  finish (import, model, error);
 }
 
 static void
@@ -199,16 +197,22 @@ on_inspected (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   LlmImport *import = user_data;
   GError *error = NULL;
-  g_autoptr (GVariant) info = llm_engine_client_inspect_finish (NULL, result, &error);
-  LlmStoreModel *model = NULL;
+  g_autoptr (GVariant) info = llm_engine_client_inspect_finish (NULL, result, &error), kept = NULL;
+  g_autoptr (GPtrArray) ordered = NULL;
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (info);
 
   if (info != NULL && is_over (import))
     error = g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the import was cancelled");
   else if (info != NULL)
-    model = commit (import, info, &error);
-  if (model != NULL && import->request != NULL)
-    llm_request_progress (import->request, "inspect", import->copied, import->copied);
-  finish (import, model, error);
+    ordered = in_order (import, info, &error);
+  if (ordered == NULL)
+    {
+      finish (import, NULL, error);
+      return;
+    }
+  g_variant_dict_remove (&dict, "parts");
+  kept = g_variant_ref_sink (g_variant_dict_end (&dict));
+  llm_store_commit_async (import->broker->store, import->name, ordered, kept, on_committed, import);
 }
 
 static void

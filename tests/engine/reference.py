@@ -199,11 +199,12 @@ TYPES = {None: None, 0: None, 1: 'mean', 2: 'cls', 3: 'last'}
 # ---- the engine against them ----
 
 TEXTS = ['Once upon a time there was a little girl.', 'x', 'The dog and the cat were friends; ' * 60, 'Größe, 大きさ!', 'a b c d e f g h']
+DEVICES = os.environ.get('LLM_TEST_DEVICE', 'cpu:scalar cpu').split()
 TOLERANCE = 1e-5  # of the largest number of a row
 
 
-def run_embed(model, isa, pooling, dimensions, texts):
-    done = subprocess.run([os.environ['LLM_RUN_EMBED'], model, isa, pooling, str(dimensions), *texts], stdout=subprocess.PIPE, check=True, text=True,
+def run_embed(model, device, pooling, dimensions, texts):
+    done = subprocess.run([os.environ['LLM_RUN_EMBED'], model, device, pooling, str(dimensions), *texts], stdout=subprocess.PIPE, check=True, text=True,
                           timeout=120)
     answer = json.loads(done.stdout)
     return answer['tokens'], np.array(answer['rows'])
@@ -219,18 +220,18 @@ def check_model(path):
     arch, h, w = read_gguf(path)
     default = TYPES.get(h.get('pooling_type')) or ('mean' if h.get('attention.causal') is False else 'last')
     worst, hidden = 0, None
-    for isa in ('scalar', ''):
-        for pooling in ('mean', 'cls', 'last', 'default'):
-            tokens, rows = run_embed(path, isa, pooling, 0, TEXTS)
+    for device in DEVICES:
+        for pooling in ('default',) if device.startswith('vulkan') else ('mean', 'cls', 'last', 'default'):  # pooling is not the device's work
+            tokens, rows = run_embed(path, device, pooling, 0, TEXTS)
             hidden = hidden or [FAMILIES[arch](w, h, t) for t in tokens]
             want = [POOLINGS[default if pooling == 'default' else pooling](x) for x in hidden]
-            worst = max(worst, compare(f'{arch} {isa or "best"} {pooling}', rows, want))
-        _, few = run_embed(path, isa, 'mean', 7, TEXTS)
+            worst = max(worst, compare(f'{arch} {device} {pooling}', rows, want))
+        _, few = run_embed(path, device, 'mean', 7, TEXTS)
         assert few.shape == (len(TEXTS), 7)
-        compare(f'{arch} {isa} cut', few, [x.mean(0)[:7] for x in hidden])
+        compare(f'{arch} {device} cut', few, [x.mean(0)[:7] for x in hidden])
         for i in (1, 2):
-            _, alone = run_embed(path, isa, 'default', 0, [TEXTS[i]])
-            assert (alone[0] == rows[i]).all(), f'{arch} {isa}: input {i} alone is another row'
+            _, alone = run_embed(path, device, 'default', 0, [TEXTS[i]])
+            assert (alone[0] == rows[i]).all(), f'{arch} {device}: input {i} alone is another row'
     return worst
 
 

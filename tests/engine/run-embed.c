@@ -2,9 +2,9 @@
 /*
  * Embeds texts through the engine and prints what came: for reference.py.
  *
- *   run-embed MODEL ISA mean|cls|last|default DIMENSIONS TEXT...
+ *   run-embed MODEL DEVICE mean|cls|last|default DIMENSIONS TEXT...
  *
- * One line of JSON: {"tokens": [[...]...], "rows": [[...]...]}, all texts in one call. Not normalised.
+ * DEVICE: cpu, cpu:scalar, vulkan0.  One line of JSON: {"tokens": [[...]...], "rows": [[...]...]}, all texts in one call. Not normalised.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +75,8 @@ main (int argc, char **argv)
 {
   static const LlmEngineEvents events = { ignore_delta, ignore_state, ignore_done };
   static const char *const poolings[] = { "default", "mean", "cls", "last", NULL };
-  LlmLoadSettings settings = { .device = (char *) "cpu", .kv_type = LLM_DTYPE_F32, .devices = { .n_threads = 2 } };
+  LlmLoadSettings settings = { .kv_type = LLM_DTYPE_F32, .devices = { .n_threads = 2, .software = TRUE } };
+  g_auto (GStrv) device = g_strsplit (argc > 2 ? argv[2] : "", ":", 2);
   g_autoptr (LlmEngine) engine = llm_engine_new (&events, NULL);
   g_autoptr (GAsyncResult) loaded = NULL, embedded = NULL;
   g_autoptr (LlmModel) model = NULL;
@@ -85,7 +86,8 @@ main (int argc, char **argv)
   int fd = argc > 5 ? open (argv[1], O_RDONLY | O_CLOEXEC) : -1;
 
   g_assert (fd >= 0);
-  settings.devices.isa = argv[2][0] != '\0' ? argv[2] : NULL;
+  settings.device = device[0];
+  settings.devices.isa = device[1];
   llm_engine_load_async (engine, "model", &fd, 1, &settings, NULL, keep_result, &loaded);
   close (fd);
   model = llm_engine_load_finish (engine, wait_for (&loaded), &error);

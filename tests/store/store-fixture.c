@@ -100,6 +100,33 @@ count_files (Fixture *f, const char *sub)
   return n;
 }
 
+typedef struct {
+  Fixture *f;
+  LlmStoreModel *model;
+  GError **error;
+  gboolean done;
+} Committing;
+
+static void
+on_committed (GObject *source, GAsyncResult *result, gpointer data)
+{
+  Committing *state = data;
+
+  state->model = llm_store_commit_finish (state->f->store, result, state->error);
+  state->done = TRUE;
+}
+
+LlmStoreModel *
+commit (Fixture *f, const char *name, GPtrArray *blobs, GVariant *what, GError **error)
+{
+  Committing state = { f, NULL, error, FALSE };
+
+  llm_store_commit_async (f->store, name, blobs, what, on_committed, &state);
+  while (!state.done)
+    g_main_context_iteration (NULL, TRUE);
+  return state.model;
+}
+
 LlmStoreModel *
 add_parts (Fixture *f, const char *name, const char *const *texts)
 {
@@ -114,7 +141,7 @@ add_parts (Fixture *f, const char *name, const char *const *texts)
     fds[n] = file_with (texts[n]);
   blobs = ingest_files (f, fds, n, NULL, NULL, NULL, &error);
   g_assert_no_error (error);
-  model = llm_store_commit (f->store, name, blobs, what, &error);
+  model = commit (f, name, blobs, what, &error);
   g_assert_no_error (error);
   return model;
 }

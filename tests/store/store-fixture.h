@@ -20,6 +20,8 @@ int file_with (const char *text);
 /* Copies @fds (taken) and waits for it. (transfer full) */
 GPtrArray *ingest_files (Fixture *f, const int *fds, guint n, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable, GError **error);
 GPtrArray *ingest (Fixture *f, int fd, GCancellable *cancellable, GError **error);
+/* Waits for it. (transfer none) */
+LlmStoreModel *commit (Fixture *f, const char *name, GPtrArray *blobs, GVariant *what, GError **error);
 /* Imports a model whose files hold @texts. */
 LlmStoreModel *add_parts (Fixture *f, const char *name, const char *const *texts);
 void add (Fixture *f, const char *name, const char *text);

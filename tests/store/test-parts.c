@@ -250,7 +250,7 @@ test_bundled (Fixture *f, gconstpointer data)
   llm_store_hash_bundled_async (f->store, paths, NULL, on_hashed, &hashing);
   while (!hashing.done)
     g_main_context_iteration (NULL, TRUE);
-  g_assert_nonnull (llm_store_commit (f->store, "m:1", hashing.blobs, what, NULL));
+  g_assert_nonnull (commit (f, "m:1", hashing.blobs, what, NULL));
   g_ptr_array_unref (hashing.blobs);
   fixture_reopen (f);
   g_assert_cmpstr (llm_store_find (f->store, "m:1")->source, ==, "bundled");

@@ -73,7 +73,7 @@ test_changed_afterwards (Fixture *f, gconstpointer data)
   source_init (&source, 'a');
   blobs = ingest (f, open (source.path, O_RDONLY), NULL, &error);
   g_assert_no_error (error);
-  model = llm_store_commit (f->store, "m:1", blobs, what, &error);
+  model = commit (f, "m:1", blobs, what, &error);
   g_assert_no_error (error);
   g_assert_cmpint (pwrite (source.fd, "overwritten", 11, 1000), ==, 11);
   check_blob (blob_path (model, 0), model->digest, &source);
