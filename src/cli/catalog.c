@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/limits.h"
+#include "base/part-name.h"
 #include "cli/llmctl.h"
 
 static GVariant *
@@ -138,15 +140,71 @@ show_progress (const char *phase, guint64 done, guint64 total, gpointer user_dat
   g_printerr ("\r%-8s [%s] %3u %%", phase, bar, percent);
 }
 
-/* "/a/b/Model-7B.gguf" -> "Model-7B" */
+/* "/a/b/Model-7B.gguf", "/a/b/Model-7B-00001-of-00003.gguf" -> "Model-7B" */
 static char *
 name_of_file (const char *path)
 {
-  char *name = g_path_get_basename (path);
+  g_autofree char *stem = NULL;
+  guint no, count;
+  char *name;
 
+  if (llm_part_name_parse (path, &stem, &no, &count))
+    return g_path_get_basename (stem);
+  name = g_path_get_basename (path);
   if (g_str_has_suffix (name, ".gguf"))
     name[strlen (name) - strlen (".gguf")] = '\0';
   return name;
+}
+
+/* A part stands for all parts beside it. NULL: complained. */
+static char **
+with_siblings (const char *path)
+{
+  g_autoptr (GStrvBuilder) paths = g_strv_builder_new ();
+  g_autofree char *stem = NULL;
+  guint no, count;
+
+  if (!llm_part_name_parse (path, &stem, &no, &count))
+    g_strv_builder_add (paths, path);
+  else if (count > LLM_MODEL_MAX_PARTS)
+    {
+      g_printerr (_("llmctl: %s is one of %u parts; a model has at most %d\n"), path, count, LLM_MODEL_MAX_PARTS);
+      return NULL;
+    }
+  else
+    for (guint i = 1; i <= count; i++)
+      {
+        g_autofree char *part = llm_part_name_format (stem, i, count);
+        g_strv_builder_add (paths, part);
+      }
+  return g_strv_builder_end (paths);
+}
+
+/* FILE... [NAME]: the first operand is a file, and those that end in .gguf; a last one that does not is the name. NULL: complained. */
+static char **
+files_to_import (int argc, char **argv, char **name)
+{
+  int n = argc - 1;
+
+  if (n < 1)
+    {
+      g_printerr (_("llmctl: a file is needed, and perhaps a name\n"));
+      return NULL;
+    }
+  if (n > 1 && !g_str_has_suffix (argv[n], ".gguf"))
+    *name = g_strdup (argv[n--]);
+  else
+    *name = name_of_file (argv[1]);
+  for (int i = 2; i <= n; i++)
+    if (!g_str_has_suffix (argv[i], ".gguf"))
+      {
+        g_printerr (_("llmctl: \"%s\" is no file that ends in .gguf; the name comes last\n"), argv[i]);
+        return NULL;
+      }
+  if (n == 1)
+    return with_siblings (argv[1]);
+  argv[n + 1] = NULL;
+  return g_strdupv (argv + 1);
 }
 
 int
@@ -155,21 +213,22 @@ llmctl_import (LlmCtl *ctl, int argc, char **argv)
   g_autoptr (LlmClient) client = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) result = NULL;
+  g_auto (GStrv) files = NULL;
   g_autofree char *name = NULL;
   const char *given = NULL;
 
-  if (!llmctl_parse ("import", "FILE [NAME]", N_("Copies a GGUF file into the store, under the file's name or NAME."), NULL, &argc, &argv))
+  if (!llmctl_parse ("import", "FILE... [NAME]",
+                     N_("Copies a GGUF file into the store, under the file's name or NAME. Of a split model one part is enough "
+                        "(NAME-00001-of-00003.gguf: the others stand beside it), or all of them."),
+                     NULL, &argc, &argv))
     return 2;
-  if (argc < 2 || argc > 3)
-    {
-      g_printerr (_("llmctl: a file is needed, and perhaps a name\n"));
-      return 2;
-    }
-  name = argc == 3 ? g_strdup (argv[2]) : name_of_file (argv[1]);
+  files = files_to_import (argc, argv, &name);
+  if (files == NULL)
+    return 2;
   client = llmctl_connect (ctl);
   if (client == NULL)
     return 1;
-  result = llm_client_import (client, argv[1], name, show_progress, NULL, ctl->cancellable, &error);
+  result = llm_client_import (client, (const char *const *) files, name, show_progress, NULL, ctl->cancellable, &error);
   if (isatty (STDERR_FILENO))
     g_printerr ("\n");
   if (result == NULL)

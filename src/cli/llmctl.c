@@ -17,7 +17,7 @@ static const struct {
 } commands[] = {
   { "list", llmctl_list, "", N_("List the models") },
   { "show", llmctl_show, "MODEL", N_("Show what is known of a model") },
-  { "import", llmctl_import, "FILE [NAME]", N_("Copy a GGUF file into the store") },
+  { "import", llmctl_import, "FILE... [NAME]", N_("Copy a GGUF file into the store") },
   { "run", llmctl_run, "[MODEL] [PROMPT...]", N_("Answer a prompt, or chat when there is none") },
   { "embed", llmctl_embed, "MODEL [TEXT...|-]", N_("Turn texts into vectors of numbers") },
   { "ps", llmctl_ps, "", N_("List the models that are loaded") },

@@ -6,9 +6,11 @@
 #include <gio/gunixfdlist.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/names.h"
 
 struct _LlmClient {
@@ -84,12 +86,17 @@ llm_client_objects (LlmClient *self, GError **error)
 
 /* ---- requests: their path is known before the call, so that no signal is missed ---- */
 
+typedef struct _Import Import;
+
 typedef struct {
   LlmClient *client;
   char *path;
   LlmClientToken token;
   LlmClientProgress progress;
   gpointer user_data;
+  Import *import;            /* lent; NULL: it is none */
+  LlmClientProgress forward; /* of an import, to its caller */
+  gpointer forward_data;
   gboolean finished;
   GVariant *result;
   GError *error;
@@ -152,6 +159,15 @@ request_clear (Request *r)
   g_free (r->path);
 }
 
+static gboolean import_can_go_on (const Import *import);
+static gboolean send_more (Request *r, GError **error);
+
+static void
+tell_cancel (Request *r)
+{
+  g_dbus_connection_call (r->client->bus, LLM_BUS_NAME, r->path, LLM_IFACE_REQUEST, "Cancel", NULL, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+}
+
 /* Makes the call (whose options hold the handle token) and waits for Finished. */
 static GVariant *
 run_request (Request *r, const char *method, GVariant *params, GUnixFDList *fds, GCancellable *cancellable, GError **error)
@@ -161,6 +177,7 @@ run_request (Request *r, const char *method, GVariant *params, GUnixFDList *fds,
                                                                       G_DBUS_SIGNAL_FLAGS_NONE, on_signal, r, NULL);
   gulong handler = cancellable != NULL ? g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), g_main_context_default (), NULL) : 0;
   g_autoptr (GVariant) reply = call_at (self, LLM_OBJECT_PATH, LLM_IFACE, method, params, fds, error);
+  g_autoptr (GError) more_error = NULL;
   gboolean told = FALSE;
 
   if (reply != NULL)
@@ -170,7 +187,12 @@ run_request (Request *r, const char *method, GVariant *params, GUnixFDList *fds,
       if (g_cancellable_is_cancelled (cancellable) && !told)
         {
           told = TRUE;
-          g_dbus_connection_call (self->bus, LLM_BUS_NAME, r->path, LLM_IFACE_REQUEST, "Cancel", NULL, NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, NULL, NULL);
+          tell_cancel (r);
+        }
+      else if (!told && r->import != NULL && import_can_go_on (r->import) && !send_more (r, &more_error))
+        {
+          told = TRUE;
+          tell_cancel (r);
         }
       g_main_context_iteration (NULL, TRUE);
     }
@@ -178,7 +200,9 @@ run_request (Request *r, const char *method, GVariant *params, GUnixFDList *fds,
   if (handler != 0)
     g_cancellable_disconnect (cancellable, handler);
   g_dbus_connection_signal_unsubscribe (self->bus, subscription);
-  if (r->error != NULL)
+  if (more_error != NULL && (r->error == NULL || g_error_matches (r->error, LLM_ERROR, LLM_ERROR_CANCELLED)))
+    g_propagate_error (error, g_steal_pointer (&more_error));
+  else if (r->error != NULL)
     g_propagate_error (error, g_steal_pointer (&r->error));
   else if (reply != NULL)
     return g_steal_pointer (&r->result);
@@ -287,28 +311,122 @@ llm_client_embed (LlmClient *self, const char *model, GVariant *inputs, GVariant
 
 /* ---- importing ---- */
 
-GVariant *
-llm_client_import (LlmClient *self, const char *path, const char *name, LlmClientProgress progress, gpointer user_data, GCancellable *cancellable,
-                   GError **error)
+/* ---- importing: a call per LLM_MAX_IMPORT_FDS files, the next one when the service has copied those of the last ---- */
+
+struct _Import {
+  const char *const *paths;
+  const char *name;
+  guint n_paths, n_sent;
+  guint64 *sizes;           /* (owned) bytes, [n_paths] */
+  guint64 n_bytes, n_bytes_sent, n_bytes_copied;
+};
+
+static gboolean
+set_errno_error (GError **error, const char *path)
+{
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "%s: %s", path, g_strerror (errno));
+  return FALSE;
+}
+
+static gboolean
+measure (Import *import, GError **error)
+{
+  struct stat st;
+
+  import->n_paths = g_strv_length ((char **) import->paths);
+  import->sizes = g_new (guint64, import->n_paths);
+  for (guint i = 0; i < import->n_paths; i++)
+    {
+      if (stat (import->paths[i], &st) < 0)
+        return set_errno_error (error, import->paths[i]);
+      import->sizes[i] = (guint64) st.st_size;
+      import->n_bytes += import->sizes[i];
+    }
+  return TRUE;
+}
+
+static GUnixFDList *
+open_next (Import *import, GError **error)
 {
   g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
-  Request r = { .progress = progress, .user_data = user_data };
-  const gint32 handle = 0;
-  GVariant *options, *result;
-  int fd = open (path, O_RDONLY | O_CLOEXEC);
 
-  if (fd < 0 || g_unix_fd_list_append (fds, fd, error) < 0)
+  for (guint i = 0; i < LLM_MAX_IMPORT_FDS && import->n_sent < import->n_paths; i++)
     {
+      int at, fd = open (import->paths[import->n_sent], O_RDONLY | O_CLOEXEC);
+
       if (fd < 0)
-        g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "%s: %s", path, g_strerror (errno));
-      else
-        close (fd);
-      return NULL;
+        {
+          set_errno_error (error, import->paths[import->n_sent]);
+          return NULL;
+        }
+      at = g_unix_fd_list_append (fds, fd, error);
+      close (fd);
+      if (at < 0)
+        return NULL;
+      import->n_bytes_sent += import->sizes[import->n_sent++];
     }
-  close (fd);
-  options = begin_request (&r, self, NULL);
-  result = run_request (&r, "Import", g_variant_new ("(@ahs@a{sv})", g_variant_new_fixed_array (G_VARIANT_TYPE_HANDLE, &handle, 1, sizeof handle), name, options),
-                        fds, cancellable, error);
+  return g_steal_pointer (&fds);
+}
+
+/* @options: of this call, without "more" (floating). */
+static GVariant *
+import_params (const Import *import, GUnixFDList *fds, GVariant *options)
+{
+  g_autoptr (GVariant) base = g_variant_ref_sink (options);
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (base);
+  GVariantBuilder handles;
+
+  g_variant_builder_init (&handles, G_VARIANT_TYPE ("ah"));
+  for (int i = 0; i < g_unix_fd_list_get_length (fds); i++)
+    g_variant_builder_add (&handles, "h", i);
+  if (import->n_sent < import->n_paths)
+    g_variant_dict_insert (&dict, "more", "b", TRUE);
+  return g_variant_new ("(ahs@a{sv})", &handles, import->name, g_variant_dict_end (&dict));
+}
+
+static gboolean
+import_can_go_on (const Import *import)
+{
+  return import->n_sent < import->n_paths && import->n_bytes_copied >= import->n_bytes_sent;
+}
+
+static gboolean
+send_more (Request *r, GError **error)
+{
+  g_autoptr (GUnixFDList) fds = open_next (r->import, error);
+  g_autoptr (GVariant) reply = NULL;
+  GVariantBuilder options;
+
+  if (fds == NULL)
+    return FALSE;
+  g_variant_builder_init (&options, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&options, "{sv}", "append-to", g_variant_new_object_path (r->path));
+  reply = call_at (r->client, LLM_OBJECT_PATH, LLM_IFACE, "Import", import_params (r->import, fds, g_variant_builder_end (&options)), fds, error);
+  return reply != NULL;
+}
+
+static void
+on_import_progress (const char *phase, guint64 done, guint64 total, gpointer user_data)
+{
+  Request *r = user_data;
+
+  r->import->n_bytes_copied = MAX (r->import->n_bytes_copied, done);
+  if (r->forward != NULL)
+    r->forward (phase, done, MAX (total, r->import->n_bytes), r->forward_data);
+}
+
+GVariant *
+llm_client_import (LlmClient *self, const char *const *paths, const char *name, LlmClientProgress progress, gpointer user_data,
+                   GCancellable *cancellable, GError **error)
+{
+  Import import = { .paths = paths, .name = name };
+  g_autoptr (GUnixFDList) fds = measure (&import, error) ? open_next (&import, error) : NULL;
+  Request r = { .import = &import, .progress = on_import_progress, .user_data = &r, .forward = progress, .forward_data = user_data };
+  GVariant *result = NULL;
+
+  if (fds != NULL)
+    result = run_request (&r, "Import", import_params (&import, fds, begin_request (&r, self, NULL)), fds, cancellable, error);
   request_clear (&r);
+  g_free (import.sizes);
   return result;
 }

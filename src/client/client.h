@@ -34,8 +34,9 @@ GVariant *llm_client_stream (LlmClient *self, const char *model, GVariant *messa
 /* Embeds @inputs (as). Returns the rows as Embed's options say, float32, little-endian; *@result: a{sv}. (transfer full) */
 GBytes *llm_client_embed (LlmClient *self, const char *model, GVariant *inputs, GVariant *options, GVariant **result, GCancellable *cancellable,
                           GError **error);
-/* Imports the file @path. Returns the result a{sv}. (transfer full) */
-GVariant *llm_client_import (LlmClient *self, const char *path, const char *name, LlmClientProgress progress, gpointer user_data,
+/* Imports the file, or all parts of the split model, @paths (NULL-terminated), as many in a call as the service takes. Progress
+ * is over the bytes of all. Returns the result a{sv}. (transfer full) */
+GVariant *llm_client_import (LlmClient *self, const char *const *paths, const char *name, LlmClientProgress progress, gpointer user_data,
                              GCancellable *cancellable, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmClient, llm_client_free)

@@ -3,10 +3,12 @@
 import os
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
 import harness as h
+from split_gguf import split
 
 
 class LlmCtl(unittest.TestCase):
@@ -37,6 +39,46 @@ class LlmCtl(unittest.TestCase):
         file = os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf')
         self.assertEqual(self.run_ctl('import', file, 'copy:1').stdout, 'copy:1\n')
         self.assertIn('No such file', self.run_ctl('import', '/nonexistent', status=1).stderr)
+
+    def write_parts(self, folder, n):
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+            parts = split(f.read(), n)
+        paths = [os.path.join(folder, f'pieces-{i + 1:05}-of-{n:05}.gguf') for i in range(n)]
+        for path, part in zip(paths, parts):
+            with open(path, 'wb') as f:
+                f.write(part)
+        return paths
+
+    def test_import_parts(self):
+        expected = self.run_ctl('run', '-t', '0', '-n', '10', '', h.PROMPT).stdout
+        works = lambda name: self.assertEqual(self.run_ctl('run', '-t', '0', '-n', '10', name, h.PROMPT).stdout, expected)
+        with tempfile.TemporaryDirectory() as folder:
+            paths = self.write_parts(folder, 3)
+            self.assertEqual(self.run_ctl('import', paths[0]).stdout, 'pieces:latest\n')
+            works('pieces')
+            self.assertEqual(self.run_ctl('import', paths[1], 'other').stdout, 'other:latest\n')
+            self.assertEqual(self.run_ctl('import', *reversed(paths), 'all:3').stdout, 'all:3\n')
+            works('all:3')
+            self.assertIn('missing: 3', self.run_ctl('import', *paths[:2], status=1).stderr)
+            self.assertIn('comes last', self.run_ctl('import', paths[0], 'name', paths[1], status=2).stderr)
+            self.assertIn('a file is needed', self.run_ctl('import', status=2).stderr)
+            os.unlink(paths[2])
+            self.assertIn('pieces-00003-of-00003.gguf: No such file', self.run_ctl('import', paths[0], status=1).stderr)
+            self.assertIn('at most 128', self.run_ctl('import', os.path.join(folder, 'x-00001-of-00129.gguf'), status=2).stderr)
+
+    def test_import_many_parts(self):
+        """More than fit one message: they go in several."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = self.write_parts(folder, 40)
+            self.assertEqual(self.run_ctl('import', paths[39]).stdout, 'pieces:latest\n')
+            self.assertEqual(len(self.run_ctl('run', '-t', '0', '-n', '10', 'pieces', h.PROMPT).stdout) > 10, True)
+            os.unlink(paths[38])
+            self.run_ctl('import', *paths[:38], paths[39], 'broken', status=1)
+            with open(paths[38], 'wb') as f:  # in the third message
+                f.write(b'GGUF')
+            self.assertIn('file 39 of 40', self.run_ctl('import', paths[0], 'broken', status=1).stderr)
+        self.assertNotIn('broken', self.run_ctl('list').stdout)
+        h.wait_for(lambda: os.listdir(os.path.join(self.service.state, 'tmp')) == [], 5)
 
     def test_run(self):
         once = self.run_ctl('run', '-t', '0', '-n', '20', '-v', '', h.PROMPT)
