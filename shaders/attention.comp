@@ -47,16 +47,20 @@ void main ()
         new_top = max (new_top, score[j]);
       float shrink = exp (top - new_top);
       top = new_top;
+      barrier ();
+      if (lane < count)
+        score[lane] = exp (score[lane] - top);
+      barrier ();
       total *= shrink;
       for (uint j = 0; j < count; j++)
-        total += exp (score[j] - top);
+        total += score[j];
       for (uint d = 0, i = lane; i < p.head_dim_v; d++, i += GROUP)
         {
           float sum = acc[d] * shrink;
           for (uint j = 0; j < count; j++)
             {
               uint at = token[j] * v_width + kv_head * p.head_dim_v + i;
-              sum += exp (score[j] - top) * FROM_KV (v[at]);
+              sum += score[j] * FROM_KV (v[at]);
             }
           acc[d] = sum;
         }
