@@ -75,3 +75,15 @@ llm_error_from_dbus (const char *name, const char *message)
   g_dbus_error_strip_remote_error (error);
   return error;
 }
+
+gboolean
+llm_error_fail (GError **error, GQuark domain, int code, const char *format, ...)
+{
+  va_list args;
+
+  va_start (args, format);
+  if (error != NULL)
+    *error = g_error_new_valist (domain, code, format, args);
+  va_end (args);
+  return FALSE;
+}

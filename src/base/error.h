@@ -39,6 +39,9 @@ typedef enum {
  * whole characters, for a message that is not UTF-8 cannot cross D-Bus. */
 int llm_error_quote (const char *text, gssize len);
 
+/* g_set_error() that returns FALSE, for "return llm_error_fail (...)". */
+gboolean llm_error_fail (GError **error, GQuark domain, int code, const char *format, ...) G_GNUC_PRINTF (4, 5);
+
 /* Registers the D-Bus names on first use; any thread. */
 GQuark llm_error_quark (void);
 

@@ -82,18 +82,7 @@ llm_device_free (LlmDevice *self)
   self->klass->device_free (self);
 }
 
-static gboolean G_GNUC_PRINTF (2, 3)
-bad_batch (GError **error, const char *format, ...)
-{
-  va_list args;
-  g_autofree char *what = NULL;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "batch: %s", what);
-  return FALSE;
-}
+#define bad_batch(error, ...) llm_error_fail (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "batch: " __VA_ARGS__)
 
 /* What the tables of a plan have room for: the least rows of those that are read by token, by position. */
 typedef struct {

@@ -40,18 +40,8 @@ static const Option import[] = {
 static const Option none[] = { { NULL } };
 static const Option *const tables[] = { generate, chat, embed, tokenize, detokenize, filter, request, import, none };
 
-static GVariant * G_GNUC_PRINTF (2, 3)
-invalid (GError **error, const char *format, ...)
-{
-  va_list args;
-  g_autofree char *what = NULL;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error_literal (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, what);
-  return NULL;
-}
+/* NULL with an error. */
+#define invalid(error, ...) (llm_error_fail (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, __VA_ARGS__), NULL)
 
 /* Any integer type: sign and magnitude. */
 static gboolean
@@ -263,7 +253,7 @@ llm_options_parse (LlmOptionsTable table, GVariant *options, GError **error)
       else
         {
           g_autofree char *known = known_keys (tables[table]);
-          invalid (error, "unknown option \"%.*s\"; %s%s", llm_error_quote (key, -1), key, known[0] != '\0' ? "known are " : "this method has none", known);
+          converted = invalid (error, "unknown option \"%.*s\"; %s%s", llm_error_quote (key, -1), key, known[0] != '\0' ? "known are " : "this method has none", known);
         }
       if (converted == NULL)
         {

@@ -13,18 +13,7 @@
 #include "base/limits.h"
 #include "format/gguf-private.h"
 
-static gboolean G_GNUC_PRINTF (2, 3)
-invalid (GError **error, const char *format, ...)
-{
-  va_list args;
-  g_autofree char *what = NULL;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error_literal (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, what);
-  return FALSE;
-}
+#define invalid(error, ...) llm_error_fail (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, __VA_ARGS__)
 
 static gboolean
 read_u64 (const LlmGguf *gguf, const char *key, guint64 *out, GError **error)

@@ -39,18 +39,7 @@ static const Family families[] = {
 
 #define REQUIRED G_MAXUINT64
 
-static gboolean G_GNUC_PRINTF (2, 3)
-invalid (GError **error, const char *format, ...)
-{
-  va_list args;
-  g_autofree char *what = NULL;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error_literal (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, what);
-  return FALSE;
-}
+#define invalid(error, ...) llm_error_fail (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, __VA_ARGS__)
 
 /* "<architecture>.@key", an integer in [min, max]; @otherwise when absent. */
 static gboolean

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "text/char-pairs.h"
 #include "text/charsmap.h"
 #include "text/piece-index.h"
@@ -70,7 +71,7 @@ llm_str_is (LlmStr s, const char *text)
 }
 
 /* Both FALSE, with the error set. */
-gboolean llm_vocab_invalid (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
+#define llm_vocab_invalid(error, ...) llm_error_fail (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, __VA_ARGS__)
 gboolean llm_vocab_out_of_memory (GError **error);
 /* <|...|>: a user-defined token written like a control token is one; nobody types it into a text by right. */
 gboolean llm_vocab_looks_like_control (LlmStr text);

@@ -8,19 +8,6 @@
 #include "text/vocab-private.h"
 
 gboolean
-llm_vocab_invalid (GError **error, const char *format, ...)
-{
-  va_list args;
-  g_autofree char *what = NULL;
-
-  va_start (args, format);
-  what = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error_literal (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, what);
-  return FALSE;
-}
-
-gboolean
 llm_vocab_out_of_memory (GError **error)
 {
   g_set_error_literal (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "no memory for the model's vocabulary");
