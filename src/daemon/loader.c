@@ -157,15 +157,20 @@ on_linger (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+/* From now on; what was counted before does not matter. */
+static void
+linger (LlmLoader *self)
+{
+  g_clear_handle_id (&self->linger_timer, g_source_remove);
+  self->linger_timer = g_timeout_add_seconds (LLM_ENGINE_LINGER_SECONDS, on_linger, self);
+}
+
 static void
 unloaded (Load *load)
 {
-  LlmLoader *self = load->loader;
-
   g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
   set_state (load, LLM_LOAD_UNLOADED);
-  if (self->linger_timer == 0)
-    self->linger_timer = g_timeout_add_seconds (LLM_ENGINE_LINGER_SECONDS, on_linger, self);
+  linger (load->loader);
 }
 
 static gboolean
@@ -179,14 +184,32 @@ on_keep_alive (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+/* A model that was deleted or replaced cannot be asked for any more: it goes at once. */
 static void
 restart_keep_alive (Load *load)
 {
-  guint seconds = llm_settings_keep_alive_seconds (load->loader->broker->settings);
+  LlmBroker *broker = load->loader->broker;
+  guint seconds = llm_settings_keep_alive_seconds (broker->settings);
 
   g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
-  if (load->users == 0 && load->state == LLM_LOAD_LOADED && seconds > 0)
+  if (load->users > 0 || load->state != LLM_LOAD_LOADED)
+    return;
+  if (llm_store_find (broker->store, load->digest) == NULL)
+    load->keep_alive_timer = g_idle_add (on_keep_alive, load);
+  else if (seconds > 0)
     load->keep_alive_timer = g_timeout_add_seconds (seconds, on_keep_alive, load);
+}
+
+void
+llm_loader_store_changed (LlmLoader *self)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, self->loads);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    if (llm_store_find (self->broker->store, ((Load *) value)->digest) == NULL)
+      restart_keep_alive (value);
 }
 
 void
@@ -250,6 +273,7 @@ on_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
     }
   set_state (load, LLM_LOAD_UNLOADED);
   settle (load, error);
+  linger (answer->loader);
 }
 
 static gboolean
@@ -313,10 +337,13 @@ on_unloaded (GObject *source, GAsyncResult *result, gpointer user_data)
   GError *error = NULL;
   g_autoptr (GVariant) reply = llm_engine_client_call_finish (NULL, result, &error);
 
-  if (reply != NULL)
-    g_task_return_boolean (task, TRUE);
-  else
-    g_task_return_error (task, error);
+  if (reply == NULL && !g_error_matches (error, LLM_ERROR, LLM_ERROR_ENGINE_LOST) && !g_error_matches (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND))
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  g_clear_error (&error); /* it is not there any more, which is what was asked for */
+  g_task_return_boolean (task, TRUE);
 }
 
 void

@@ -30,6 +30,8 @@ guint64 llm_loader_memory_bytes (LlmLoader *self, const char *digest);
 gboolean llm_loader_is_on_vulkan (LlmLoader *self, const char *digest);
 /* Whether the file of a model that is loaded or being loaded is not what it was: the engine cannot survive that. */
 gboolean llm_loader_has_damaged (LlmLoader *self);
+/* Models were added, replaced or deleted: unloads those that nobody can name any more. */
+void llm_loader_store_changed (LlmLoader *self);
 /* The engine is gone: nothing is loaded. */
 void llm_loader_lost (LlmLoader *self);
 

@@ -162,6 +162,23 @@ do_load (Call *call)
   llm_loader_ensure_async (call->broker->loader, call->model, on_load_done, request);
 }
 
+/* What the caller has seen under that name, and nothing that was imported meanwhile. */
+static gboolean
+delete_model (Call *call, GError **error)
+{
+  const LlmStoreModel *now = llm_store_find (call->broker->store, call->model->name);
+  gboolean ok;
+
+  if (now != NULL && strcmp (now->digest, call->model->digest) != 0)
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND, "%s was replaced by another model meanwhile", now->name);
+      return FALSE;
+    }
+  ok = llm_store_delete (call->broker->store, call->model->name, error);
+  llm_models_sync (call->broker->models);
+  return ok;
+}
+
 static void
 on_unload_done (GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -170,15 +187,28 @@ on_unload_done (GObject *source, GAsyncResult *result, gpointer user_data)
   gboolean ok = llm_loader_unload_finish (NULL, result, &error);
 
   if (ok && call->method == METHOD_DELETE)
-    {
-      ok = llm_store_delete (call->broker->store, call->model->name, &error);
-      llm_models_sync (call->broker->models);
-    }
+    ok = delete_model (call, &error);
   if (ok)
     g_dbus_method_invocation_return_value (call->invocation, NULL);
   else
     llm_broker_return_error (call->invocation, error);
   call_free (call);
+}
+
+/* Whether the weights of @model have another name too, which goes on. */
+static gboolean
+has_other_name (LlmBroker *broker, const LlmStoreModel *model)
+{
+  g_autoptr (GPtrArray) list = llm_store_list (broker->store);
+
+  for (guint i = 0; i < list->len; i++)
+    {
+      const LlmStoreModel *other = list->pdata[i];
+
+      if (strcmp (other->digest, model->digest) == 0 && strcmp (other->name, model->name) != 0)
+        return TRUE;
+    }
+  return FALSE;
 }
 
 static void
@@ -194,6 +224,13 @@ on_authorized (GObject *source, GAsyncResult *result, gpointer user_data)
   else if (call->method == METHOD_DELETE && call->model->bundled)
     llm_broker_return_error (call->invocation, g_error_new (LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "%s came with the system's packages; remove it there",
                                                             call->model->name));
+  else if (call->method == METHOD_DELETE && has_other_name (call->broker, call->model))
+    {
+      if (delete_model (call, &error))
+        g_dbus_method_invocation_return_value (call->invocation, NULL);
+      else
+        llm_broker_return_error (call->invocation, error);
+    }
   else
     {
       llm_loader_unload_async (call->broker->loader, call->model, on_unload_done, call);
@@ -323,6 +360,7 @@ llm_models_sync (LlmModels *self)
       g_ptr_array_add (names, g_strdup (key));
   for (guint i = 0; i < names->len; i++)
     object_remove (self, names->pdata[i]);
+  llm_loader_store_changed (self->broker->loader);
   default_model = llm_broker_default_model (self->broker);
   llm_broker_notify (self->broker, "DefaultModel", g_variant_new_string (default_model));
 }

@@ -130,6 +130,38 @@ class Split(unittest.TestCase):
         self.delete('two')
         self.assert_nothing_left()
 
+    def loaded(self):
+        return [m['digest'] for m in self.service.statistics()['engine'].get('models', [])]
+
+    def test_replaced_while_loaded(self):
+        """Weights that no name stands for any more leave the engine, at once or when nobody is in the middle of them."""
+        parts = split(self.data, 3)
+        digest = self.wait(self.send(parts))['digest']
+        self.works()
+        self.assertIn(digest, self.loaded())
+        stream = h.Stream(self.service, h.user(h.PROMPT), model='split', temperature=2.0)
+        h.spin(lambda: stream.text != '' or stream.finished)
+        self.wait(self.send(split(self.data, 4)))
+        self.assertEqual(stream.wait()[0], '')  # it has not noticed
+        h.wait_for(lambda: digest not in self.loaded(), 5)
+        self.works()
+        self.delete('split')
+        self.assertEqual(len(self.loaded()), 1)
+        self.assert_nothing_left()
+
+    def test_deleted_under_one_of_two_names(self):
+        parts = split(self.data, 3)
+        self.wait(self.send(parts, 'one'))
+        digest = self.wait(self.send(parts, 'two'))['digest']
+        stream = h.Stream(self.service, h.user(h.PROMPT), model='two', temperature=2.0)
+        h.spin(lambda: stream.text != '' or stream.finished)
+        self.delete('one')
+        self.assertEqual(stream.wait()[0], '')
+        self.assertIn(digest, self.loaded())
+        self.delete('two')
+        self.assertNotIn(digest, self.loaded())
+        self.assert_nothing_left()
+
     def test_bundled_parts(self):
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o755)
