@@ -190,7 +190,7 @@ write_error (int saved_errno)
     return g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the reader of the output file descriptor has closed it");
   if (saved_errno == ENOSPC || saved_errno == EDQUOT || saved_errno == EFBIG)
     return g_error_new (LLM_ERROR, LLM_ERROR_DISK_FULL, "the output file descriptor takes no more: %s", g_strerror (saved_errno));
-  return g_error_new (G_IO_ERROR, g_io_error_from_errno (saved_errno), "cannot write to the output file descriptor: %s", g_strerror (saved_errno));
+  return g_error_new (G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "the output file descriptor cannot be written to: %s", g_strerror (saved_errno));
 }
 
 /* Takes at most PIPE_BUF bytes out of the ring (what poll() promises a pipe has room for), then writes them
