@@ -6,6 +6,7 @@
 #include <glib-unix.h>
 #include <glib/gi18n.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 
 #include "base/names.h"
@@ -94,6 +95,7 @@ main (int argc, char **argv)
   Daemon d = { 0 };
   guint owner;
 
+  mallopt (M_MMAP_THRESHOLD, 128 * 1024); /* glibc raises it by itself; a large message must go back to the system */
   setlocale (LC_ALL, "");
   bindtextdomain (GETTEXT_PACKAGE, LLM_LOCALEDIR);
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
