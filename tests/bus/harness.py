@@ -88,7 +88,7 @@ class Service:
         command = [os.environ['LLMD'], '--state-dir', self.state, '--models-dir', models_dir or os.environ['LLM_MODELS_DIR']]
         if not system:
             command.append('--session')
-        self.environment = dict(self.bus.environment(), G_MESSAGES_DEBUG='all', **(environment or {}))
+        self.environment = {**self.bus.environment(), 'G_MESSAGES_DEBUG': 'all', **(environment or {})}
         with open(self.log_path, 'w') as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=log)
         self.connection = self.bus.connect()
