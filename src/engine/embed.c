@@ -106,14 +106,14 @@ check (LlmEmbed *self, GError **error)
   return self->rows != NULL;
 }
 
-/* Cuts what begins at @begin to @window tokens; an end-of-text token stays the last. */
+/* Cuts what begins at @begin to @window tokens; EOS or SEP stays the last. No token of a text is special. */
 static void
 cut (LlmEmbed *self, guint begin, guint window)
 {
   gint32 last = g_array_index (self->tokens, gint32, self->tokens->len - 1);
 
   g_array_set_size (self->tokens, begin + window);
-  if (llm_vocab_add_eos (self->model->vocab) && last == llm_vocab_eos (self->model->vocab))
+  if (llm_vocab_is_special (self->model->vocab, last))
     g_array_index (self->tokens, gint32, begin + window - 1) = last;
 }
 

@@ -150,7 +150,9 @@ class Embed(unittest.TestCase):
         self.service.connection.call(h.NAME, h.PATH, h.NAME, 'Embed', GLib.Variant('(sasa{sv})', ('', [text] * 1000, h.v(handle_token=token, dimensions=1))),
                                      None, 0, 120000, None, lambda c, r: done.append(h.error_name(c.call_finish, r)))
         path = f"{h.PATH}/request/{self.service.connection.get_unique_name()[1:].replace('.', '_')}/{token}"
-        self.assertEqual(self.service.call('Get', '(ss)', (h.NAME + '.Request', 'Kind'), path=path, interface='org.freedesktop.DBus.Properties')[0], 'embed')
+        kind = lambda: self.service.call('Get', '(ss)', (h.NAME + '.Request', 'Kind'), path=path, interface='org.freedesktop.DBus.Properties')[0]
+        h.wait_for(lambda: h.error_name(kind)[0] is None)  # GDBus looks for the object when the call arrives, before the main loop has come to Embed
+        self.assertEqual(kind(), 'embed')
         self.service.call('Cancel', None, (), path=path, interface=h.NAME + '.Request')
         h.spin(lambda: done)
         self.assertEqual(done[0][0], 'Cancelled')
