@@ -184,12 +184,25 @@ on_committed (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   LlmImport *import = user_data;
   GError *error = NULL;
-  LlmStoreModel *model = llm_store_commit_finish (import->broker->store, result, &error);
+  const LlmStoreModel *model = llm_store_commit_finish (import->broker->store, result, &error);
 
-  g_ptr_array_set_size (import->blobs, 0); /* the store has seen to them, also when it refused them */
-  if (model != NULL && import->request != NULL && !is_over (import))
+  if (model != NULL && import->request != NULL)
     llm_request_progress (import->request, "inspect", import->copied, import->copied);
   finish (import, model, error);
+}
+
+static gboolean
+commit (LlmImport *import, GVariant *info, GError **error)
+{
+  g_autoptr (GPtrArray) ordered = in_order (import, info, error);
+  g_auto (GVariantDict) kept = G_VARIANT_DICT_INIT (info);
+
+  if (ordered == NULL)
+    return FALSE;
+  g_variant_dict_remove (&kept, "parts");
+  llm_store_commit_async (import->broker->store, import->name, ordered, g_variant_dict_end (&kept), cancellable (import), on_committed, import);
+  g_ptr_array_set_size (import->blobs, 0); /* the store sees to them from here on */
+  return TRUE;
 }
 
 static void
@@ -197,22 +210,10 @@ on_inspected (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   LlmImport *import = user_data;
   GError *error = NULL;
-  g_autoptr (GVariant) info = llm_engine_client_inspect_finish (NULL, result, &error), kept = NULL;
-  g_autoptr (GPtrArray) ordered = NULL;
-  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (info);
+  g_autoptr (GVariant) info = llm_engine_client_inspect_finish (NULL, result, &error);
 
-  if (info != NULL && is_over (import))
-    error = g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the import was cancelled");
-  else if (info != NULL)
-    ordered = in_order (import, info, &error);
-  if (ordered == NULL)
-    {
-      finish (import, NULL, error);
-      return;
-    }
-  g_variant_dict_remove (&dict, "parts");
-  kept = g_variant_ref_sink (g_variant_dict_end (&dict));
-  llm_store_commit_async (import->broker->store, import->name, ordered, kept, on_committed, import);
+  if (info == NULL || !commit (import, info, &error))
+    finish (import, NULL, error);
 }
 
 static void

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-glib/json-glib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -361,16 +362,31 @@ to_json (const LlmStoreModel *model)
   return json_to_string (root, TRUE);
 }
 
+char *
+llm_manifest_write (const LlmStoreModel *model, const char *tmp_dir, GError **error)
+{
+  g_autofree char *tmp = g_build_filename (tmp_dir, "manifest-XXXXXX", NULL), *text = to_json (model);
+  int fd = g_mkstemp_full (tmp, O_RDWR | O_CLOEXEC, 0644);
+
+  if (fd < 0)
+    {
+      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot make a manifest in the store: %s", g_strerror (errno));
+      return NULL;
+    }
+  close (fd);
+  if (g_file_set_contents_full (tmp, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, error))
+    return g_steal_pointer (&tmp);
+  unlink (tmp);
+  return NULL;
+}
+
 gboolean
-llm_manifest_save (const LlmStoreModel *model, const char *path, GError **error)
+llm_manifest_install (const char *tmp, const char *path, GError **error)
 {
   g_autofree char *folder = g_path_get_dirname (path);
-  g_autofree char *text = to_json (model);
 
-  if (g_mkdir_with_parents (folder, 0755) < 0)
-    {
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot make %s: %s", folder, g_strerror (errno));
-      return FALSE;
-    }
-  return g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, error);
+  if (g_mkdir_with_parents (folder, 0755) == 0 && rename (tmp, path) == 0)
+    return TRUE;
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot put a manifest into %s: %s", folder, g_strerror (errno));
+  return FALSE;
 }

@@ -16,8 +16,10 @@ LlmStoreModel *llm_manifest_new (const char *name, GPtrArray *blobs, gint64 impo
 
 /* @path of the manifest; @name what its place says it is; @blobs_dir where blobs are. Blocks. */
 LlmStoreModel *llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GError **error);
-/* Atomic and durable. Blocks (one small file and its fsync). */
-gboolean llm_manifest_save (const LlmStoreModel *model, const char *path, GError **error);
+/* Writes it, durably, under a name of its own in @tmp_dir: that name. Blocks (a small file and its fsync). (transfer full) */
+char *llm_manifest_write (const LlmStoreModel *model, const char *tmp_dir, GError **error);
+/* Moves what was written to its place, in one step. Does not wait for the disk. */
+gboolean llm_manifest_install (const char *tmp, const char *path, GError **error);
 
 /* (transfer full) models/<name>/<tag>.json below @models_dir, for a normalised name. */
 char *llm_manifest_path (const char *models_dir, const char *name);

@@ -16,3 +16,6 @@ struct _LlmStore {
   LlmPending *pending;
   guint damaged;
 };
+
+/* The written manifest @tmp of @model becomes part of the store: in one step, as seen from the main loop. */
+LlmStoreModel *llm_store_add (LlmStore *self, LlmStoreModel *model, const char *tmp, GError **error);

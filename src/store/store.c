@@ -285,68 +285,26 @@ unlink_blobs (LlmStore *self, const LlmStoreModel *model)
     }
 }
 
-typedef struct {
-  LlmStoreModel *model;
-  GPtrArray *blobs;
-  char *path;
-} Commit;
-
-static void
-commit_free (Commit *commit)
-{
-  llm_store_model_unref (commit->model);
-  g_ptr_array_unref (commit->blobs);
-  g_free (commit->path);
-  g_free (commit);
-}
-
-static void
-save_in_thread (GTask *task, gpointer source, gpointer data, GCancellable *cancellable)
-{
-  Commit *commit = data;
-  GError *error = NULL;
-
-  if (llm_manifest_save (commit->model, commit->path, &error))
-    g_task_return_boolean (task, TRUE);
-  else
-    g_task_return_error (task, error);
-}
-
-void
-llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs, GVariant *info, GAsyncReadyCallback callback, gpointer user_data)
-{
-  g_autoptr (GTask) task = g_task_new (NULL, NULL, callback, user_data);
-  Commit *commit = g_new0 (Commit, 1);
-
-  *commit = (Commit) {
-    llm_manifest_new (name, blobs, g_get_real_time () / G_USEC_PER_SEC, info), g_ptr_array_ref (blobs), llm_manifest_path (self->models_dir, name),
-  };
-  g_task_set_task_data (task, commit, (GDestroyNotify) commit_free);
-  if (llm_store_model_is_whole (commit->model))
-    g_task_run_in_thread (task, save_in_thread);
-  else
-    g_task_return_new_error (task, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED, "a file of the model is gone from the store or damaged there; import it again");
-}
-
 LlmStoreModel *
-llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error)
+llm_store_add (LlmStore *self, LlmStoreModel *model, const char *tmp, GError **error)
 {
-  Commit *commit = g_task_get_task_data (G_TASK (result));
-  LlmStoreModel *old = g_hash_table_lookup (self->models, commit->model->name);
+  g_autofree char *path = llm_manifest_path (self->models_dir, model->name);
+  LlmStoreModel *old = g_hash_table_lookup (self->models, model->name);
   g_autoptr (LlmStoreModel) replaced = old != NULL ? llm_store_model_ref (old) : NULL;
 
-  if (!g_task_propagate_boolean (G_TASK (result), error))
+  if (!llm_manifest_install (tmp, path, error))
+    return NULL;
+  g_hash_table_replace (self->models, g_strdup (model->name), llm_store_model_ref (model));
+  for (guint i = 0; i < model->blobs->len; i++)
     {
-      llm_store_discard (self, commit->blobs);
-      return NULL;
+      const LlmStoreBlob *blob = model->blobs->pdata[i];
+
+      if (!blob->bundled)
+        llm_pending_release (self->pending, blob->digest);
     }
-  g_hash_table_replace (self->models, g_strdup (commit->model->name), llm_store_model_ref (commit->model));
-  for (guint i = 0; i < commit->blobs->len; i++)
-    if (!((LlmStoreBlob *) commit->blobs->pdata[i])->bundled)
-      llm_pending_release (self->pending, ((LlmStoreBlob *) commit->blobs->pdata[i])->digest);
   if (replaced != NULL)
     unlink_blobs (self, replaced);
-  return g_hash_table_lookup (self->models, commit->model->name);
+  return model;
 }
 
 gboolean

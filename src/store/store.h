@@ -84,9 +84,11 @@ GPtrArray *llm_store_hash_bundled_finish (LlmStore *self, GAsyncResult *result, 
 /* Whether the manifest @name already stands for the bundled files @paths as they are now (size and mtime). */
 gboolean llm_store_has_bundled (LlmStore *self, const char *name, const char *const *paths);
 
-/* Writes the manifest on a thread, atomically and durably; replaces one of the same name. @blobs: the parts in order, (element-type
- * LlmStoreBlob), which must live until the callback; after finish they are pending no longer, also when it fails. */
-void llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs, GVariant *info, GAsyncReadyCallback callback, gpointer user_data);
+/* Writes the manifest on a thread, durably; finish puts it in its place and in that of one of the same name, unless @cancellable
+ * was cancelled by then. @blobs: the parts in order (element-type LlmStoreBlob), copied; after finish they are pending no longer,
+ * also when it fails. */
+void llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs, GVariant *info, GCancellable *cancellable,
+                             GAsyncReadyCallback callback, gpointer user_data);
 /* (transfer none) */
 LlmStoreModel *llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error);
 /* Removes the manifest and those of its blobs that no other names.  ModelNotFound; NotSupported for a bundled one. */

@@ -82,7 +82,7 @@ ingest (Fixture *f, int fd, GCancellable *cancellable, GError **error)
   return ingest_files (f, &fd, 1, NULL, NULL, cancellable, error);
 }
 
-GVariant *
+static GVariant *
 info (void)
 {
   return g_variant_ref_sink (g_variant_parse (NULL, "{'architecture': <'llama'>, 'size': <uint64 5>}", NULL, NULL, NULL));
@@ -117,11 +117,12 @@ on_committed (GObject *source, GAsyncResult *result, gpointer data)
 }
 
 LlmStoreModel *
-commit (Fixture *f, const char *name, GPtrArray *blobs, GVariant *what, GError **error)
+commit (Fixture *f, const char *name, GPtrArray *blobs, GCancellable *cancellable, GError **error)
 {
   Committing state = { f, NULL, error, FALSE };
+  g_autoptr (GVariant) what = info ();
 
-  llm_store_commit_async (f->store, name, blobs, what, on_committed, &state);
+  llm_store_commit_async (f->store, name, blobs, what, cancellable, on_committed, &state);
   while (!state.done)
     g_main_context_iteration (NULL, TRUE);
   return state.model;
@@ -132,7 +133,6 @@ add_parts (Fixture *f, const char *name, const char *const *texts)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GPtrArray) blobs = NULL;
-  g_autoptr (GVariant) what = info ();
   int fds[8];
   guint n = 0;
   LlmStoreModel *model;
@@ -141,7 +141,7 @@ add_parts (Fixture *f, const char *name, const char *const *texts)
     fds[n] = file_with (texts[n]);
   blobs = ingest_files (f, fds, n, NULL, NULL, NULL, &error);
   g_assert_no_error (error);
-  model = commit (f, name, blobs, what, &error);
+  model = commit (f, name, blobs, NULL, &error);
   g_assert_no_error (error);
   return model;
 }

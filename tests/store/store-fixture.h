@@ -20,12 +20,11 @@ int file_with (const char *text);
 /* Copies @fds (taken) and waits for it. (transfer full) */
 GPtrArray *ingest_files (Fixture *f, const int *fds, guint n, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable, GError **error);
 GPtrArray *ingest (Fixture *f, int fd, GCancellable *cancellable, GError **error);
-/* Waits for it. (transfer none) */
-LlmStoreModel *commit (Fixture *f, const char *name, GPtrArray *blobs, GVariant *what, GError **error);
+/* Waits for it. (transfer none, nullable) */
+LlmStoreModel *commit (Fixture *f, const char *name, GPtrArray *blobs, GCancellable *cancellable, GError **error);
 /* Imports a model whose files hold @texts. */
 LlmStoreModel *add_parts (Fixture *f, const char *name, const char *const *texts);
 void add (Fixture *f, const char *name, const char *text);
-GVariant *info (void);
 guint count_files (Fixture *f, const char *sub);
 const char *blob_path (const LlmStoreModel *model, guint i);
 

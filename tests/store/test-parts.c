@@ -160,6 +160,72 @@ test_healed (Fixture *f, gconstpointer data)
   g_assert_true (llm_store_model_is_whole (llm_store_find (f->store, "abc:1")));
 }
 
+/* A commit that fails or is cancelled takes its blobs along, and leaves what had the name. */
+static void
+test_not_committed (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL, cancelled = NULL;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GPtrArray) gone = NULL, late = NULL;
+
+  add (f, "m:1", "m");
+  gone = ingest (f, file_with ("a"), NULL, NULL);
+  g_unlink (((LlmStoreBlob *) gone->pdata[0])->path);
+  g_assert_null (commit (f, "m:1", gone, NULL, &error));
+  g_assert_error (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED);
+  late = ingest (f, file_with ("b"), NULL, NULL);
+  g_cancellable_cancel (cancellable);
+  g_assert_null (commit (f, "m:1", late, cancellable, &cancelled));
+  g_assert_error (cancelled, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 1);
+  g_assert_cmpuint (count_files (f, "tmp"), ==, 0);
+  g_assert_true (llm_store_model_is_whole (llm_store_find (f->store, "m:1")));
+  fixture_reopen (f);
+  g_assert_nonnull (llm_store_find (f->store, "m:1"));
+}
+
+typedef struct {
+  Fixture *f;
+  guint n_left;
+  char *last; /* digest of the one that was committed last */
+} Race;
+
+static void
+on_raced (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Race *race = user_data;
+  g_autoptr (GError) error = NULL;
+  const LlmStoreModel *model = llm_store_commit_finish (race->f->store, result, &error);
+
+  g_assert_no_error (error);
+  g_free (race->last);
+  race->last = g_strdup (model->digest);
+  race->n_left--;
+}
+
+/* Many commits of one name at once: what the index says is what the disk says, and only that blob is left. */
+static void
+test_same_name (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GVariant) what = g_variant_ref_sink (g_variant_new ("a{sv}", NULL));
+  Race race = { f, 16, NULL };
+
+  for (guint i = 0; i < 16; i++)
+    {
+      const char text[] = { (char) ('a' + i), 0 };
+      g_autoptr (GPtrArray) blobs = ingest (f, file_with (text), NULL, NULL);
+
+      llm_store_commit_async (f->store, "m:1", blobs, what, NULL, on_raced, &race);
+    }
+  while (race.n_left > 0)
+    g_main_context_iteration (NULL, TRUE);
+  g_assert_cmpstr (llm_store_find (f->store, "m:1")->digest, ==, race.last);
+  fixture_reopen (f);
+  g_assert_cmpstr (llm_store_find (f->store, "m:1")->digest, ==, race.last);
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 1);
+  g_free (race.last);
+}
+
 /* Copied, but not committed when the service died: gone at the next start, but for what a model has. */
 static void
 test_crash (Fixture *f, gconstpointer data)
@@ -244,13 +310,12 @@ test_bundled (Fixture *f, gconstpointer data)
   g_autofree char *a = g_build_filename (f->folder, "a.gguf", NULL), *b = g_build_filename (f->folder, "b.gguf", NULL);
   const char *const paths[] = { a, b, NULL }, *const other[] = { a, NULL };
   Hashing hashing = { f, NULL, FALSE };
-  g_autoptr (GVariant) what = info ();
 
   g_assert_true (g_file_set_contents (a, "a", 1, NULL) && g_file_set_contents (b, "b", 1, NULL));
   llm_store_hash_bundled_async (f->store, paths, NULL, on_hashed, &hashing);
   while (!hashing.done)
     g_main_context_iteration (NULL, TRUE);
-  g_assert_nonnull (commit (f, "m:1", hashing.blobs, what, NULL));
+  g_assert_nonnull (commit (f, "m:1", hashing.blobs, NULL, NULL));
   g_ptr_array_unref (hashing.blobs);
   fixture_reopen (f);
   g_assert_cmpstr (llm_store_find (f->store, "m:1")->source, ==, "bundled");
@@ -272,6 +337,8 @@ main (int argc, char **argv)
   ADD ("cancelled-late", test_cancelled_late);
   ADD ("progress", test_progress);
   ADD ("healed", test_healed);
+  ADD ("not-committed", test_not_committed);
+  ADD ("same-name", test_same_name);
   ADD ("crash", test_crash);
   ADD ("crash-and-damage", test_crash_and_damage);
   ADD ("damaged-parts", test_damaged_parts);
