@@ -42,3 +42,17 @@ llm_byte_level_decode (const char *text, gsize n, char *out)
     }
   return at;
 }
+
+gboolean
+llm_byte_level_covers (const char *text, gsize n)
+{
+  for (gsize i = 0; i < n;)
+    {
+      int step = llm_utf8_step (text + i, n - i);
+
+      if (step <= 0 || decode_char (llm_utf8_decode (text + i, step)) < 0)
+        return FALSE;
+      i += (gsize) step;
+    }
+  return TRUE;
+}

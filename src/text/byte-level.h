@@ -15,5 +15,7 @@ G_BEGIN_DECLS
 /* Decodes the token text @text[0..n) to @out (room for @n bytes).  A character
  * outside the alphabet, or a byte that is no UTF-8, stands for itself. */
 gsize llm_byte_level_decode (const char *text, gsize n, char *out);
+/* Whether all of it is in the alphabet. */
+gboolean llm_byte_level_covers (const char *text, gsize n);
 
 G_END_DECLS

@@ -45,6 +45,8 @@ token_bytes (LlmVocab *self, gint32 id, LlmStr text, char *out)
       memcpy (out, text.bytes, text.len);
       return text.len;
     }
+  if (byte_level && self->types[id] == LLM_TOKEN_NORMAL && !llm_byte_level_covers (text.bytes, text.len))
+    self->types[id] = LLM_TOKEN_RAW;
   return byte_level ? llm_byte_level_decode (text.bytes, text.len, out) : llm_spm_decode (text.bytes, text.len, out);
 }
 
@@ -98,8 +100,10 @@ read_types (LlmVocab *self, const LlmGguf *gguf, const LlmStr *texts, GError **e
       if (types[i] < LLM_TOKEN_NORMAL || types[i] > LLM_TOKEN_BYTE)
         return llm_vocab_invalid (error, "tokenizer.ggml.token_type[%u] is %" G_GINT64_FORMAT "; 1 to 6 are known", i, types[i]);
       self->types[i] = (guint8) types[i];
-      if (types[i] == LLM_TOKEN_USER_DEFINED && llm_vocab_looks_like_control (texts[i]))
-        self->types[i] = LLM_TOKEN_CONTROL;
+      if ((types[i] == LLM_TOKEN_USER_DEFINED && llm_vocab_looks_like_control (texts[i]))
+          || ((types[i] == LLM_TOKEN_USER_DEFINED || types[i] == LLM_TOKEN_NORMAL) && llm_vocab_is_control_text (texts[i])
+              && !(self->spm_spaces && llm_str_is (texts[i], "</s>")))) /* in Gemma 4 that is a tag of HTML */
+        self->types[i] = LLM_TOKEN_CONTROL; /* whatever the file says */
     }
   return TRUE;
 }

@@ -17,7 +17,9 @@
 typedef enum { LLM_VOCAB_SPM, LLM_VOCAB_BPE, LLM_VOCAB_WPM, LLM_VOCAB_UGM } LlmVocabKind;
 
 /* tokenizer.ggml.token_type */
-enum { LLM_TOKEN_NORMAL = 1, LLM_TOKEN_UNKNOWN, LLM_TOKEN_CONTROL, LLM_TOKEN_USER_DEFINED, LLM_TOKEN_UNUSED, LLM_TOKEN_BYTE };
+enum { LLM_TOKEN_NORMAL = 1, LLM_TOKEN_UNKNOWN, LLM_TOKEN_CONTROL, LLM_TOKEN_USER_DEFINED, LLM_TOKEN_UNUSED, LLM_TOKEN_BYTE,
+       /* ours: a normal one whose text is not in the byte alphabet, so that no merge makes it */
+       LLM_TOKEN_RAW };
 
 enum { LLM_STRIP_LEFT = 1, LLM_STRIP_RIGHT = 2 };
 
@@ -75,6 +77,8 @@ llm_str_is (LlmStr s, const char *text)
 gboolean llm_vocab_out_of_memory (GError **error);
 /* <|...|>: a user-defined token written like a control token is one; nobody types it into a text by right. */
 gboolean llm_vocab_looks_like_control (LlmStr text);
+/* Texts that are control tokens, also where a file says that they are normal ones. */
+gboolean llm_vocab_is_control_text (LlmStr text);
 /* Ids, flags and ends of generation; after the tables. */
 gboolean llm_vocab_read_special (LlmVocab *self, const LlmGguf *gguf, GError **error);
 /* What tokenizer.ggml.model and .pre say and imply: kind, default ids and flags. */

@@ -59,8 +59,28 @@ read_flag (const LlmGguf *gguf, const char *key, gboolean *flag, GError **error)
 static const char *const end_texts[] = {
   "<|eot_id|>", "<|im_end|>", "<|end|>", "<|end_of_text|>", "<|endoftext|>", "<|eom_id|>", "<end_of_turn>", "<EOT>", "<|eot|>",
   "<|return|>", "<|call|>", "<|calls|>", "<|flush|>", "[EOT]", "[EOS]", "<eos>", "<end_of_utterance>", "<turn|>", "<|tool_response>",
-  "<\xef\xbd\x9c""end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>",
+  "<\xef\xbd\x9c""end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", "<|fim_pad|>", "<|repo_name|>", "<|file_sep|>", "</s>", "_<EOT>", "[e~[",
 };
+
+/* What stands around the gap that a code model fills. */
+static const char *const gap_texts[] = {
+  "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<|fim_middle|>", "<fim-middle>", "<fim_middle>",
+  "<fim-pad>", "<fim_pad>", "<|fim_repo|>", "<fim-repo>", "<reponame>",
+  "<\xef\xbd\x9c""fim\xe2\x96\x81""begin\xef\xbd\x9c>", "<\xef\xbd\x9c""fim\xe2\x96\x81hole\xef\xbd\x9c>",
+  "<\xef\xbd\x9c""fim\xe2\x96\x81""end\xef\xbd\x9c>",
+};
+
+gboolean
+llm_vocab_is_control_text (LlmStr text)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (end_texts); i++)
+    if (llm_str_is (text, end_texts[i]))
+      return TRUE;
+  for (gsize i = 0; i < G_N_ELEMENTS (gap_texts); i++)
+    if (llm_str_is (text, gap_texts[i]))
+      return TRUE;
+  return FALSE;
+}
 
 static void
 find_ends (LlmVocab *self)

@@ -70,7 +70,7 @@ check_case (LlmVocab *vocab, gboolean bert, JsonObject *test)
   if (!same (got->data, got->len * sizeof (gint32), want->data, want->len * sizeof (gint32)))
     {
       g_autofree char *got_text = ids_to_string (got), *want_text = ids_to_string (want);
-      g_test_message ("case %s\n  want %.300s\n  got  %.300s", json_object_get_string_member (test, "id"), want_text, got_text);
+      g_test_message ("case %s\n  want %.300s\n  got  %.300s", json_object_get_string_member_with_default (test, "id", "?"), want_text, got_text);
       ok = FALSE;
     }
   if (json_object_has_member (test, "detok") || json_object_has_member (test, "detok_hex"))
@@ -91,7 +91,7 @@ check_case (LlmVocab *vocab, gboolean bert, JsonObject *test)
       if (!same (shown->str, shown->len, data, size))
         {
           g_test_message ("case %s: detokenized to other bytes (%" G_GSIZE_FORMAT ", want %" G_GSIZE_FORMAT ")",
-                          json_object_get_string_member (test, "id"), shown->len, size);
+                          json_object_get_string_member_with_default (test, "id", "?"), shown->len, size);
           ok = FALSE;
         }
     }

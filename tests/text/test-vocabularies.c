@@ -433,6 +433,30 @@ test_ends (void)
   g_assert_true (llm_vocab_is_eog (harmony, 2));
 }
 
+/* Files that call control tokens normal, and tokens outside the byte alphabet: those are in no text. */
+static void
+test_mistyped (void)
+{
+  static const LlmTestToken tokens[] = {
+    { "<|im_end|>", NORMAL, 0 }, { "</s>", NORMAL, 0 }, { "<fim_prefix>", USER_DEFINED, 0 }, { "\xe2\x80\x8d", NORMAL, 0 }, /* a joiner, raw */
+    { "\xc3\xa2\xc4\xa2", NORMAL, 0 }, { "\xc3\xa2\xc4\xa2\xc4\xaf", NORMAL, 0 },                                 /* and as bytes E2 80 8D */
+  };
+  static const char *const merges[] = { "\xc3\xa2 \xc4\xa2", "\xc3\xa2\xc4\xa2 \xc4\xaf", NULL };
+  static const Case cases[] = {
+    { "\xe2\x80\x8d", LLM_TOKENIZE_NONE, "5" }, { "</s>", LLM_TOKENIZE_PARSE_SPECIAL, "1" }, { "<|im_end|>", LLM_TOKENIZE_PARSE_SPECIAL, "0" },
+    { "<fim_prefix>", LLM_TOKENIZE_PARSE_SPECIAL, "2" }, { "</s>", LLM_TOKENIZE_NONE, "66 53 121 68" },
+  };
+  const LlmTestVocab parts = { "gpt2", "gpt-2", tokens, G_N_ELEMENTS (tokens), merges, .byte_level = TRUE };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (LlmVocab) vocab = llm_test_vocab_new (&parts, NULL, &error);
+
+  g_assert_no_error (error);
+  check (vocab, cases, G_N_ELEMENTS (cases));
+  check_back (vocab, (const gint32[]) { 3, 5 }, 2, "\xe2\x80\x8d\xe2\x80\x8d");
+  g_assert_true (llm_vocab_is_eog (vocab, 0) && llm_vocab_is_eog (vocab, 1));
+  g_assert_false (llm_vocab_is_eog (vocab, 2));
+}
+
 /* A token of the largest size allowed is found, one of a byte more refused. */
 static void
 test_token_limit (void)
@@ -530,6 +554,7 @@ main (int argc, char **argv)
   g_test_add_func ("/text/vocabularies/no-space-prefix", test_no_space_prefix);
   g_test_add_func ("/text/vocabularies/strip", test_strip);
   g_test_add_func ("/text/vocabularies/special-only-as-ids", test_special_only_as_ids);
+  g_test_add_func ("/text/vocabularies/mistyped", test_mistyped);
   g_test_add_func ("/text/vocabularies/ends", test_ends);
   g_test_add_func ("/text/vocabularies/token-limit", test_token_limit);
   g_test_add_func ("/text/vocabularies/charsmap-limits", test_charsmap_limits);
