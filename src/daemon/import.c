@@ -401,12 +401,16 @@ llm_import_bundled (LlmBroker *broker)
   g_autoptr (GDir) dir = g_dir_open (broker->models_dir, 0, NULL);
   const char *file;
 
+  llm_store_drop_uninstalled (broker->store);
   while (dir != NULL && (file = g_dir_read_name (dir)) != NULL)
     {
       g_autofree char *stem = NULL;
       g_auto (GStrv) paths = bundled_paths (broker->models_dir, file, &stem);
       g_autofree char *name = paths != NULL ? llm_store_normalize_name (stem, NULL) : NULL;
+      const LlmStoreModel *there = name != NULL ? llm_store_find (broker->store, name) : NULL;
 
+      if (there != NULL && !there->bundled)
+        continue; /* a user's own model of that name comes first */
       if (name == NULL || llm_store_has_bundled (broker->store, name, (const char *const *) paths))
         continue;
       broker->bundled_pending++;

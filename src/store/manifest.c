@@ -366,8 +366,15 @@ char *
 llm_manifest_write (const LlmStoreModel *model, const char *tmp_dir, GError **error)
 {
   g_autofree char *tmp = g_build_filename (tmp_dir, "manifest-XXXXXX", NULL), *text = to_json (model);
-  int fd = g_mkstemp_full (tmp, O_RDWR | O_CLOEXEC, 0644);
+  int fd;
 
+  if (strlen (text) > LLM_MANIFEST_MAX_BYTES) /* load() would not take it */
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL, "what the model says of itself (name, license) takes %" G_GSIZE_FORMAT " bytes; at most %llu are kept",
+                   strlen (text), LLM_MANIFEST_MAX_BYTES);
+      return NULL;
+    }
+  fd = g_mkstemp_full (tmp, O_RDWR | O_CLOEXEC, 0644);
   if (fd < 0)
     {
       g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot make a manifest in the store: %s", g_strerror (errno));

@@ -336,6 +336,37 @@ llm_store_delete (LlmStore *self, const char *name, GError **error)
   return TRUE;
 }
 
+static gboolean
+is_uninstalled (const LlmStoreModel *model)
+{
+  for (guint i = 0; model->bundled && i < model->blobs->len; i++)
+    {
+      const LlmStoreBlob *blob = model->blobs->pdata[i];
+      struct stat st;
+
+      if (lstat (blob->path, &st) < 0 && errno == ENOENT)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+void
+llm_store_drop_uninstalled (LlmStore *self)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, self->models);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      const LlmStoreModel *model = value;
+      g_autofree char *path = llm_manifest_path (self->models_dir, model->name);
+
+      if (is_uninstalled (model) && g_unlink (path) == 0)
+        g_hash_table_iter_remove (&iter);
+    }
+}
+
 void
 llm_store_discard (LlmStore *self, GPtrArray *blobs)
 {

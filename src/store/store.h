@@ -93,6 +93,8 @@ void llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs,
 LlmStoreModel *llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error);
 /* Removes the manifest and those of its blobs that no other names.  ModelNotFound; NotSupported for a bundled one. */
 gboolean llm_store_delete (LlmStore *self, const char *name, GError **error);
+/* Removes the manifests of bundled models whose files were uninstalled. Blocks (looks at local files). */
+void llm_store_drop_uninstalled (LlmStore *self);
 /* Removes those blobs that no manifest names (a failed import). */
 void llm_store_discard (LlmStore *self, GPtrArray *blobs);
 

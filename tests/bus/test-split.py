@@ -172,6 +172,25 @@ class Split(unittest.TestCase):
                 self.assertEqual([m[1] for m in service.call('ListModels', '(a{sv})', ({},))[0]], ['pieces:latest'])
                 self.assertEqual(service.generate(temperature=0, max_tokens=20)[0], self.expected)
 
+    def test_own_model_before_a_bundled_one(self):
+        """An import under the name of a bundled model is still there after a restart; a bundled one whose file is gone is not."""
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            for name in ('mine', 'gone'):
+                with open(os.path.join(folder, name + '.gguf'), 'wb') as f:
+                    f.write(self.data)
+            first = h.Service(models_dir=folder)
+            self.addCleanup(first.bus.close)
+            parts = split(self.data, 3)
+            self.wait(self.send(parts, 'mine', service=first), service=first)
+            first.process.terminate()
+            self.assertEqual(first.process.wait(), 0)
+            os.unlink(os.path.join(folder, 'gone.gguf'))
+            with h.Service(models_dir=folder, state=first.state) as second:
+                models = {m[1]: m[2] for m in second.call('ListModels', '(a{sv})', ({},))[0]}
+                self.assertEqual(list(models), ['mine:latest'])
+                self.assertEqual((models['mine:latest']['Source'], models['mine:latest']['Digest']), ('import', digest_of(parts)))
+
     # ---- what is wrong ----
 
     def test_wrong_parts(self):

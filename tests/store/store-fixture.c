@@ -83,9 +83,14 @@ ingest (Fixture *f, int fd, GCancellable *cancellable, GError **error)
 }
 
 static GVariant *
-info (void)
+info (const Fixture *f)
 {
-  return g_variant_ref_sink (g_variant_parse (NULL, "{'architecture': <'llama'>, 'size': <uint64 5>}", NULL, NULL, NULL));
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+
+  g_variant_dict_insert (&dict, "architecture", "s", "llama");
+  if (f->license != NULL)
+    g_variant_dict_insert (&dict, "license", "s", f->license);
+  return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
 guint
@@ -120,7 +125,7 @@ LlmStoreModel *
 commit (Fixture *f, const char *name, GPtrArray *blobs, GCancellable *cancellable, GError **error)
 {
   Committing state = { f, NULL, error, FALSE };
-  g_autoptr (GVariant) what = info ();
+  g_autoptr (GVariant) what = info (f);
 
   llm_store_commit_async (f->store, name, blobs, what, cancellable, on_committed, &state);
   while (!state.done)

@@ -9,6 +9,7 @@
 typedef struct {
   char *folder;
   LlmStore *store;
+  const char *license; /* of the models that commit() makes; NULL: none */
 } Fixture;
 
 void fixture_set_up (Fixture *f, gconstpointer data);

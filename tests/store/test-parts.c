@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -158,6 +159,32 @@ test_healed (Fixture *f, gconstpointer data)
   g_assert_false (llm_store_model_is_whole (model));
   check_abc (add_parts (f, "abc:2", abc));
   g_assert_true (llm_store_model_is_whole (llm_store_find (f->store, "abc:1")));
+}
+
+/* The largest manifest that will be read again, and one byte more. */
+static void
+test_manifest_limit (Fixture *f, gconstpointer data)
+{
+  g_autofree char *path = g_build_filename (f->folder, "models", "m", "1.json", NULL), *most = NULL, *over = NULL;
+  g_autoptr (GError) error = NULL;
+  struct stat st;
+
+  f->license = "";
+  add (f, "m:1", "a");
+  g_assert_cmpint (stat (path, &st), ==, 0);
+  f->license = most = g_strnfill (LLM_MANIFEST_MAX_BYTES - (gsize) st.st_size, 'x');
+  add (f, "m:1", "a");
+  fixture_reopen (f);
+  g_assert_nonnull (llm_store_find (f->store, "m:1"));
+  f->license = over = g_strconcat (most, "x", NULL);
+  {
+    g_autoptr (GPtrArray) blobs = ingest (f, file_with ("b"), NULL, NULL);
+
+    g_assert_null (commit (f, "m:1", blobs, NULL, &error));
+    g_assert_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL);
+  }
+  g_assert_cmpuint (count_files (f, "blobs"), ==, 1);
+  g_assert_cmpuint (count_files (f, "tmp"), ==, 0);
 }
 
 /* A commit that fails or is cancelled takes its blobs along, and leaves what had the name. */
@@ -324,6 +351,15 @@ test_bundled (Fixture *f, gconstpointer data)
   g_assert_false (llm_store_has_bundled (f->store, "m:1", other));
   g_assert_false (llm_store_delete (f->store, "m:1", NULL));
   g_assert_true (g_file_test (b, G_FILE_TEST_EXISTS));
+  add (f, "mine:1", "x");
+  llm_store_drop_uninstalled (f->store);
+  g_assert_nonnull (llm_store_find (f->store, "m:1"));
+  g_unlink (b);
+  llm_store_drop_uninstalled (f->store);
+  g_assert_null (llm_store_find (f->store, "m:1"));
+  fixture_reopen (f);
+  g_assert_null (llm_store_find (f->store, "m:1"));
+  g_assert_nonnull (llm_store_find (f->store, "mine:1"));
 }
 
 int
@@ -337,6 +373,7 @@ main (int argc, char **argv)
   ADD ("cancelled-late", test_cancelled_late);
   ADD ("progress", test_progress);
   ADD ("healed", test_healed);
+  ADD ("manifest-limit", test_manifest_limit);
   ADD ("not-committed", test_not_committed);
   ADD ("same-name", test_same_name);
   ADD ("crash", test_crash);
