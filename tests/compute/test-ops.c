@@ -232,6 +232,31 @@ test_profile (void)
   g_assert_cmpuint (ns, >, 0);
 }
 
+/* Two executables of the same weights; each lives without the other. */
+static void
+test_two_executables (void)
+{
+  g_autoptr (OpsModel) model = ops_model_new (NULL, 7);
+  g_autoptr (OpsBatch) batch = ops_batch_new (5, 1, 0, 1, OPS_N_TOKENS, 1);
+  LlmRunLimits limits = ops_limits (batch);
+  g_autoptr (LlmExecutable) first = NULL, second = NULL;
+  g_autoptr (LlmKvBuffer) kv = llm_device_kv_new (ops_device, &model->kv, 1, NULL);
+  g_autofree float *one = NULL, *two = NULL, *again = NULL;
+  LlmValueId x = ops_model_input (model, OPS_N_TOKENS, 64);
+
+  ops_model_finish (model, llm_plan_matmul (model->plan, ops_model_weight (model, LLM_DTYPE_F32, 48, 64), x, LLM_NONE, LLM_NONE));
+  first = llm_device_compile (ops_device, model->plan, &limits, NULL);
+  second = llm_device_compile (ops_device, model->plan, &limits, NULL);
+  if (llm_device_info (ops_device)->type != LLM_DEVICE_CPU) /* which maps them */
+    g_assert_cmpuint (llm_executable_memory_bytes (second) + 48 * 64 * sizeof (float), <=, llm_executable_memory_bytes (first));
+  one = ops_run (first, kv, &batch->batch, 48);
+  two = ops_run (second, kv, &batch->batch, 48);
+  g_clear_pointer (&first, llm_executable_free);
+  again = ops_run (second, kv, &batch->batch, 48);
+  g_assert_cmpmem (one, 5 * 48 * sizeof (float), two, 5 * 48 * sizeof (float));
+  g_assert_cmpmem (one, 5 * 48 * sizeof (float), again, 5 * 48 * sizeof (float));
+}
+
 static LlmDevice *
 open_device (const char *spec, GError **error)
 {
@@ -268,6 +293,7 @@ main (int argc, char **argv)
   g_test_add_func ("/ops/two-caches", test_two_caches);
   g_test_add_func ("/ops/profile", test_profile);
   ops_types_add_tests ();
+  g_test_add_func ("/ops/two-executables", test_two_executables);
   ops_families_add_tests ();
   status = g_test_run ();
   llm_device_free (ops_device);

@@ -16,7 +16,7 @@ typedef struct {
   LlmExecutable parent;
   LlmVkDevice *device;
   guint n_weights, n_buffers, n_ropes;
-  LlmVkBuffer *weights;     /* [n_weights] */
+  LlmVkWeight **weights;    /* [n_weights] */
   LlmVkBuffer *activations; /* [n_buffers] */
   LlmVkBuffer *ropes;       /* [n_ropes], one per set of frequencies: [max_rows, dim] cos, sin */
   double **rope_freq;       /* [n_ops]: the frequencies of a rope op, owned by the first op that has them */
@@ -45,7 +45,7 @@ llm_vk_executable_free (LlmExecutable *executable)
   vkDestroyDescriptorPool (device->device, self->pool, NULL);
   llm_vk_timing_clear (&self->timing, device);
   for (guint i = 0; i < self->n_weights; i++)
-    llm_vk_buffer_clear (device, &self->weights[i]);
+    llm_vk_weight_release (device, self->weights[i]);
   for (guint i = 0; i < self->n_buffers; i++)
     llm_vk_buffer_clear (device, &self->activations[i]);
   for (guint i = 0; i < self->n_ropes; i++)
@@ -87,21 +87,16 @@ upload_weights (Executable *self, const LlmPlan *plan, GError **error)
 {
   guint n = llm_plan_n_weights (plan);
 
-  self->weights = g_new0 (LlmVkBuffer, MAX (n, 1));
+  self->weights = g_new0 (LlmVkWeight *, MAX (n, 1));
   for (; self->n_weights < n; self->n_weights++)
     {
-      const LlmWeight *w = llm_plan_weight_at (plan, self->n_weights);
-      LlmVkBuffer *buffer = &self->weights[self->n_weights];
+      gboolean is_new;
+      LlmVkWeight *weight = llm_vk_weight_take (self->device, llm_plan_weight_at (plan, self->n_weights), &is_new, error);
 
-      if (!llm_vk_buffer_init (self->device, buffer, (w->n_bytes + 3) & ~(guint64) 3, LLM_VK_DEVICE_ONLY,
-                               VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT, error))
+      if (weight == NULL)
         return FALSE;
-      self->parent.memory_bytes += buffer->size;
-      if (!llm_vk_upload (self->device, buffer, w->data, w->n_bytes, error))
-        {
-          self->n_weights++;
-          return FALSE;
-        }
+      self->weights[self->n_weights] = weight;
+      self->parent.memory_bytes += is_new ? weight->buffer.size : 0;
     }
   return TRUE;
 }
@@ -257,13 +252,13 @@ op_params (const Executable *self, const LlmOp *op)
 
   if (op->w != LLM_NONE)
     {
-      p.w.x = (guint32) self->weights[op->w].address;
-      p.w.y = (guint32) (self->weights[op->w].address >> 32);
+      p.w.x = (guint32) self->weights[op->w]->buffer.address;
+      p.w.y = (guint32) (self->weights[op->w]->buffer.address >> 32);
     }
   if (op->b != LLM_NONE)
     {
-      p.b.x = (guint32) self->weights[op->b].address;
-      p.b.y = (guint32) (self->weights[op->b].address >> 32);
+      p.b.x = (guint32) self->weights[op->b]->buffer.address;
+      p.b.y = (guint32) (self->weights[op->b]->buffer.address >> 32);
     }
   return p;
 }

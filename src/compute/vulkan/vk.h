@@ -40,6 +40,7 @@ typedef struct {
   VkCommandPool command_pool;
   VkFence fence; /* of the one batch that runs */
   guint64 n_caches; /* made so far */
+  GHashTable *weights; /* LlmVkWeight: those of all executables */
 } LlmVkDevice;
 
 typedef enum {
@@ -59,6 +60,17 @@ gboolean llm_vk_upload (LlmVkDevice *device, LlmVkBuffer *buffer, const void *da
 gboolean llm_vk_fill_zero (LlmVkDevice *device, LlmVkBuffer *buffer, GError **error);
 /* Submits @commands and waits, in slices, at most LLM_VK_WAIT_SECONDS. */
 gboolean llm_vk_run (LlmVkDevice *device, VkCommandBuffer commands, GError **error);
+
+/* weights-vulkan.c */
+typedef struct {
+  const void *data; /* (lent) the host's */
+  guint64 n_bytes;
+  guint refs;
+  LlmVkBuffer buffer;
+} LlmVkWeight;
+/* Uploads @weight unless it is there (then *@is_new is FALSE); the caller holds it until the release. */
+LlmVkWeight *llm_vk_weight_take (LlmVkDevice *device, const LlmWeight *weight, gboolean *is_new, GError **error);
+void llm_vk_weight_release (LlmVkDevice *device, LlmVkWeight *weight);
 
 /* pipelines.c */
 gboolean llm_vk_pipelines_init (LlmVkDevice *device, GError **error);

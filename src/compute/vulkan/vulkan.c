@@ -166,6 +166,7 @@ vk_device_free (LlmDevice *device)
     }
   if (self->instance != VK_NULL_HANDLE)
     vkDestroyInstance (self->instance, NULL);
+  g_clear_pointer (&self->weights, g_hash_table_unref); /* empty: no executable is left */
   g_free (self);
 }
 
