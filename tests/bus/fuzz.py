@@ -51,7 +51,7 @@ class Values:
             return r.choice(self.paths)
         if which < 0.9:
             return ''.join(chr(r.choice([r.randrange(1, 128), r.randrange(1, 0x800), r.randrange(0xe000, 0x10000)])) for _ in range(r.randrange(40)))
-        self.left -= 30  # an array of more than 64 MiB is no message to the bus
+        self.left -= 100  # one of them in a message: more would be none to the bus
         return (r.choice(TEXTS[1:]) * r.choice([10, 100, 1000, 10000] + [100000] * (r.random() < 0.05)))[:5 << 20]
 
     def path(self):

@@ -20,7 +20,7 @@ import harness as h
 CALLS = int(os.environ.get('LLM_FUZZ_CALLS', '3000'))
 SEED = int(os.environ.get('LLM_FUZZ_SEED', '1'))
 IN_FLIGHT = 64
-RSS_SLACK = 16 << 20  # the heap has holes, GDBus keeps buffers of its longest message; 10^5 calls that lose 170 bytes each show
+RSS_SLACK = 16 << 20  # the heap has holes; 10^5 calls that lose 170 bytes each show
 TYPED = ('org.local.LLM.Error.',) + tuple('org.freedesktop.DBus.Error.' + name for name in (
     'InvalidArgs', 'UnknownMethod', 'UnknownObject', 'UnknownInterface', 'UnknownProperty', 'PropertyReadOnly', 'AccessDenied', 'LimitsExceeded'))
 RARE = {'Import': 0.05, 'Delete': 0.1, 'Unload': 0.1, 'Load': 0.2}  # what takes long, or takes the model away from the others
@@ -204,6 +204,7 @@ def main():
     sanitized = b'__asan_init' in open(os.environ['LLMD'], 'rb').read()
     with h.Service(environment={'G_MESSAGES_DEBUG': ''}) as service:
         owner = service.connection.call_sync('org.freedesktop.DBus', '/', 'org.freedesktop.DBus', 'GetNameOwner', GLib.Variant('(s)', (h.NAME,)), None, 0, -1, None)
+        h.error_name(service.call, 'Tokenize', '(ssa{sv})', ('', 'x' * (6 << 20), {}))  # GDBus keeps a buffer of its longest message
         warm = Fuzzer(service)
         warm.run(min(CALLS // 4, 2000))
         warm.finish()

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "fuzz/fuzz.h"
 
-#define LONGEST 65536
+#define LONGEST 2048
 
 guint
 llm_fuzz_choose (LlmReader *in, guint n)

@@ -29,7 +29,7 @@ guint llm_fuzz_choose (LlmReader *in, guint n);
 /* A number at which something may turn over, or any. */
 guint64 llm_fuzz_number (LlmReader *in);
 double llm_fuzz_double (LlmReader *in);
-/* Up to 255 bytes, or up to 64 KiB of one repeated text. (transfer full) */
+/* Up to 255 bytes, or up to 2 KiB of one repeated text. (transfer full) */
 GBytes *llm_fuzz_bytes (LlmReader *in);
 /* The same made valid UTF-8 without NUL. (transfer full) */
 char *llm_fuzz_text (LlmReader *in);
