@@ -20,6 +20,7 @@ import harness as h
 CALLS = int(os.environ.get('LLM_FUZZ_CALLS', '3000'))
 SEED = int(os.environ.get('LLM_FUZZ_SEED', '1'))
 IN_FLIGHT = 64
+LONGEST = 6 << 20  # bytes of a call, half more than the service takes
 RSS_SLACK = 16 << 20  # the heap has holes; 10^5 calls that lose 170 bytes each show
 TYPED = ('org.local.LLM.Error.',) + tuple('org.freedesktop.DBus.Error.' + name for name in (
     'InvalidArgs', 'UnknownMethod', 'UnknownObject', 'UnknownInterface', 'UnknownProperty', 'PropertyReadOnly', 'AccessDenied', 'LimitsExceeded'))
@@ -103,13 +104,17 @@ class Fuzzer:
                 interface = r.choice([w for w in self.values.words if '.' in w] + [None, 'a.b'])
             else:
                 name = r.choice([w for w in self.values.words if '.' not in w] + ['X' * 200])
+        if body.get_size() > LONGEST:
+            body, result = None, None
         message = Gio.DBusMessage.new_method_call(h.NAME, path, interface, name)
-        message.set_body(body)
-        if 'h' in body.get_type_string() or r.random() < 0.02:
+        if body is not None:
+            message.set_body(body)
+        types = body.get_type_string() if body else '()'
+        if 'h' in types or r.random() < 0.02:
             message.set_unix_fd_list(self.descriptors.list())
         if r.random() < 0.1:
             message.set_flags(Gio.DBusMessageFlags.NO_REPLY_EXPECTED)
-        return message, f'{path} {interface}.{name}{body.get_type_string()}', result
+        return message, f'{path} {interface}.{name}{types}', result
 
     def send(self):
         connection = self.random.choice(self.connections)
@@ -204,7 +209,7 @@ def main():
     sanitized = b'__asan_init' in open(os.environ['LLMD'], 'rb').read()
     with h.Service(environment={'G_MESSAGES_DEBUG': ''}) as service:
         owner = service.connection.call_sync('org.freedesktop.DBus', '/', 'org.freedesktop.DBus', 'GetNameOwner', GLib.Variant('(s)', (h.NAME,)), None, 0, -1, None)
-        h.error_name(service.call, 'Tokenize', '(ssa{sv})', ('', 'x' * (6 << 20), {}))  # GDBus keeps a buffer of its longest message
+        h.error_name(service.call, 'Tokenize', '(ssa{sv})', ('', 'x' * LONGEST, {}))  # GDBus keeps a buffer of its longest message
         warm = Fuzzer(service)
         warm.run(min(CALLS // 4, 2000))
         warm.finish()
