@@ -2,7 +2,7 @@
 /*
  * Every hyperparameter of a model set to 0, 1, -1, the most, NaN, infinity and wrong types, one
  * after the other: an error of ours, or a model that loads and gives one token with a finite
- * probability.  And every tensor missing, of another shape and of another type.
+ * probability, an encoder an embedding.  And every tensor missing, of another shape and of another type.
  *
  * The keys are those that the file has, and those of llm_edit_names that somebody reads: a key that
  * may be a string and may be a number is read by nobody.  Models are the built ones of
@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "engine/embed.h"
 #include "engine/engine-fixture.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/gguf-edit.h"
@@ -71,6 +72,41 @@ new_job (guint logprobs)
 }
 
 static void
+keep_result (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  *(GAsyncResult **) user_data = g_object_ref (result);
+}
+
+static void
+check_finite (const float *numbers, guint n, const char *what)
+{
+  for (guint i = 0; i < n; i++)
+    if (!isfinite (numbers[i]))
+      g_error ("%s: number %u of the result is not finite", what, i);
+}
+
+/* What an encoder is for. */
+static void
+run_embedding (const char *what, gboolean finite)
+{
+  g_autoptr (GAsyncResult) result = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (LlmEmbedding) embedding = NULL;
+  LlmEmbedJob *job = llm_embed_job_new ();
+
+  job->id = ++sweep.last_id;
+  job->digest = g_strdup ("model");
+  job->inputs = g_strdupv ((char *[]) { (char *) "a", NULL });
+  llm_engine_embed_async (fixture_engine (sweep.engine), job, keep_result, &result);
+  while (result == NULL)
+    g_main_context_iteration (NULL, TRUE);
+  embedding = llm_engine_embed_finish (fixture_engine (sweep.engine), result, &error);
+  llm_fuzz_check_error (embedding != NULL, &error);
+  if (embedding != NULL && finite)
+    check_finite (embedding->rows, embedding->n_rows * embedding->dimensions, what);
+}
+
+static void
 run_token (const char *what, gboolean finite)
 {
   const Record *r = fixture_run (sweep.engine, new_job (finite ? 1 : 0));
@@ -78,9 +114,10 @@ run_token (const char *what, gboolean finite)
   sweep.n_ran++;
   if (r->error != NULL)
     g_assert_true (r->error->domain == LLM_ERROR || r->error->domain == G_DBUS_ERROR);
-  for (guint i = 0; i < r->logprobs->len; i++)
-    if (!isfinite (g_array_index (r->logprobs, LlmTokenLogprobs, i).logprob))
-      g_error ("%s: the token's probability is not finite", what);
+  for (guint i = 0; finite && i < r->logprobs->len; i++)
+    check_finite (&g_array_index (r->logprobs, LlmTokenLogprobs, i).logprob, 1, what);
+  if (g_error_matches (r->error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED))
+    run_embedding (what, finite);
 }
 
 static gboolean
@@ -227,6 +264,13 @@ sweep_tensor (const LlmEdit *whole, guint i)
   try_file (edit, name, RUN);
 }
 
+static gboolean
+has_prefix (GBytes *name, const char *prefix)
+{
+  return g_bytes_get_size (name) >= strlen (prefix) && memcmp (g_bytes_get_data (name, NULL), prefix, strlen (prefix)) == 0;
+}
+
+/* One layer is as good as all. */
 static void
 test_tensors (gconstpointer data)
 {
@@ -234,7 +278,8 @@ test_tensors (gconstpointer data)
   g_autoptr (LlmEdit) whole = llm_edit_new (model->file);
 
   for (guint i = 0; i < whole->tensors->len; i++)
-    sweep_tensor (whole, i);
+    if (!has_prefix (((LlmEditTensor *) whole->tensors->pdata[i])->name, "blk.1."))
+      sweep_tensor (whole, i);
 }
 
 /* ---- models ---- */
@@ -247,6 +292,7 @@ add_model (const char *name, GBytes *file)
   Model *model = g_new (Model, 1);
 
   g_assert_nonnull (edit);
+  llm_edit_shrink_vocab (edit, 270, 30); /* the bytes are the first, and some characters */
   model->name = g_strdup (name);
   model->file = llm_edit_end (edit);
   g_bytes_unref (file);
