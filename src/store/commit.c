@@ -22,16 +22,22 @@ typedef struct {
 } Commit;
 
 static void
+drop_written (Commit *commit)
+{
+  if (commit->tmp != NULL)
+    g_unlink (commit->tmp);
+  g_clear_pointer (&commit->tmp, g_free);
+}
+
+static void
 commit_free (gpointer data)
 {
   Commit *commit = data;
 
-  if (commit->tmp != NULL)
-    g_unlink (commit->tmp);
+  drop_written (commit);
   llm_store_model_unref (commit->model);
   g_clear_error (&commit->error);
   g_free (commit->tmp_dir);
-  g_free (commit->tmp);
   g_free (commit);
 }
 
@@ -89,6 +95,7 @@ llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error)
     model = llm_store_add (self, commit->model, commit->tmp, error);
   if (model == NULL)
     {
+      drop_written (commit);
       llm_store_discard (self, commit->model->blobs);
       return NULL;
     }

@@ -161,7 +161,7 @@ llm_ingest_copy (int fd, const LlmIngestPlace *place, LlmStoreProgress progress,
       ok = publish (out, tmp, blob->digest, place, error);
     }
   close (out);
-  unlink (tmp); /* gone already when it was published */
+  unlink (tmp); /* published: not there, or what was there before */
   return ok ? g_steal_pointer (&blob) : NULL;
 }
 

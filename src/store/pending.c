@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #define MARK "pending-"
+#define GONE "gone-"
 
 struct _LlmPending {
   gatomicrefcount refs;
   GMutex lock;
   GHashTable *counts; /* digest -> count */
   char *blobs_dir, *tmp_dir;
+  guint n_gone;
 };
 
 LlmPending *
@@ -79,6 +81,13 @@ count (LlmPending *self, const char *digest, int by)
     }
 }
 
+/* A blob that is there already comes out at @tmp: freeing its gigabytes takes time, which is not to be spent under the lock. */
+static gboolean
+move_to_place (const char *tmp, const char *final)
+{
+  return renameat2 (AT_FDCWD, tmp, AT_FDCWD, final, RENAME_EXCHANGE) == 0 || rename (tmp, final) == 0;
+}
+
 gboolean
 llm_pending_publish (LlmPending *self, const char *digest, const char *tmp)
 {
@@ -91,7 +100,7 @@ llm_pending_publish (LlmPending *self, const char *digest, const char *tmp)
   if (fd >= 0)
     close (fd);
   count (self, digest, 1);
-  ok = fd >= 0 && rename (tmp, final) == 0;
+  ok = fd >= 0 && move_to_place (tmp, final);
   saved_errno = errno;
   if (!ok)
     count (self, digest, -1);
@@ -108,13 +117,28 @@ llm_pending_release (LlmPending *self, const char *digest)
   g_mutex_unlock (&self->lock);
 }
 
+static gpointer
+unlink_thread (gpointer data)
+{
+  g_autofree char *path = data;
+
+  g_unlink (path);
+  return NULL;
+}
+
 void
 llm_pending_unlink (LlmPending *self, const char *digest)
 {
-  g_autofree char *path = g_build_filename (self->blobs_dir, digest, NULL);
+  g_autofree char *path = g_build_filename (self->blobs_dir, digest, NULL), *gone = NULL;
+  gboolean moved = FALSE;
 
   g_mutex_lock (&self->lock);
   if (!g_hash_table_contains (self->counts, digest))
-    g_unlink (path);
+    {
+      gone = g_strdup_printf ("%s/" GONE "%u", self->tmp_dir, self->n_gone++);
+      moved = rename (path, gone) == 0;
+    }
   g_mutex_unlock (&self->lock);
+  if (moved)
+    g_thread_unref (g_thread_new ("unlink", unlink_thread, g_steal_pointer (&gone)));
 }

@@ -139,7 +139,7 @@ class Errors(unittest.TestCase):
         self.expect('NotSupported', self.import_bytes, data.replace(b'\x05\0\0\0\0\0\0\0llama', b'\x05\0\0\0\0\0\0\0klama', 1), says=['klama'])
         self.assertEqual([m[1] for m in self.service.call('ListModels', '(a{sv})', ({},))[0]], ['tiny-stories:latest'])
         self.assertEqual(os.listdir(os.path.join(self.service.state, 'blobs')), [])
-        self.assertEqual(os.listdir(os.path.join(self.service.state, 'tmp')), [])
+        h.wait_for(lambda: os.listdir(os.path.join(self.service.state, 'tmp')) == [], 5)
 
     def test_import_and_delete(self):
         result = self.import_bytes(self.bundled())

@@ -97,11 +97,21 @@ guint
 count_files (Fixture *f, const char *sub)
 {
   g_autofree char *path = g_build_filename (f->folder, sub, NULL);
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
-  guint n = 0;
+  gboolean again;
+  guint n;
 
-  while (g_dir_read_name (dir) != NULL)
-    n++;
+  do
+    {
+      g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+      const char *name;
+
+      again = FALSE;
+      for (n = 0; (name = g_dir_read_name (dir)) != NULL; n++)
+        again = again || g_str_has_prefix (name, "gone-"); /* a thread is about to delete it */
+      if (again)
+        g_usleep (1000);
+    }
+  while (again);
   return n;
 }
 
