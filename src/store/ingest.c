@@ -169,7 +169,7 @@ LlmStoreBlob *
 llm_ingest_bundled (const char *path, GCancellable *cancellable, GError **error)
 {
   g_autoptr (LlmStoreBlob) blob = g_new0 (LlmStoreBlob, 1);
-  int fd = open (path, O_RDONLY | O_CLOEXEC);
+  int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
   gboolean ok;
 
   if (fd < 0)

@@ -101,7 +101,7 @@ static int
 open_blob (const LlmStoreModel *self, const LlmStoreBlob *blob, GError **error)
 {
   struct stat st;
-  int fd = open (blob->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  int fd = open (blob->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (blob->bundled ? 0 : O_NOFOLLOW)); /* packages may link */
 
   if (fd < 0 && (errno == EMFILE || errno == ENFILE))
     {
@@ -152,7 +152,7 @@ llm_store_model_is_whole (const LlmStoreModel *self)
       const LlmStoreBlob *blob = self->blobs->pdata[i];
       struct stat st;
 
-      if (lstat (blob->path, &st) < 0 || !S_ISREG (st.st_mode) || (guint64) st.st_size != blob->size)
+      if ((blob->bundled ? stat (blob->path, &st) : lstat (blob->path, &st)) < 0 || !S_ISREG (st.st_mode) || (guint64) st.st_size != blob->size)
         return FALSE;
     }
   return TRUE;

@@ -166,8 +166,10 @@ class Split(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             os.chmod(folder, 0o755)
             for i, part in enumerate(split(self.data, 3)):
-                with open(os.path.join(folder, f'pieces-{i + 1:05}-of-00003.gguf'), 'wb') as f:
+                with open(os.path.join(folder, f'data-{i}'), 'wb') as f:
                     f.write(part)
+                os.symlink(f'data-{i}', os.path.join(folder, f'pieces-{i + 1:05}-of-00003.gguf'))
+            os.mkfifo(os.path.join(folder, 'pipe.gguf'))  # nobody waits for its writer
             with h.Service(models_dir=folder) as service:
                 self.assertEqual([m[1] for m in service.call('ListModels', '(a{sv})', ({},))[0]], ['pieces:latest'])
                 self.assertEqual(service.generate(temperature=0, max_tokens=20)[0], self.expected)
