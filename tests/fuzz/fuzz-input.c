@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "fuzz/fuzz.h"
 
 #define LONGEST 2048
@@ -194,25 +195,37 @@ llm_fuzz_dict (LlmReader *in, const char *const *keys)
   return g_variant_ref_sink (g_variant_builder_end (&b));
 }
 
+static GVariant *
+make_message (LlmReader *in)
+{
+  static const char *const roles[] = { "user", "assistant", "system", "tool", "" }, *const keys[] = { "role", "content", NULL };
+  guint which = llm_fuzz_choose (in, 16);
+  g_autofree char *text = NULL;
+  GVariantBuilder b;
+
+  if (which == 15)
+    return llm_fuzz_dict (in, keys);
+  text = llm_fuzz_text (in);
+  g_variant_builder_init (&b, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_add (&b, "{sv}", "role", g_variant_new_string (roles[which < 10 ? which % 2 : which % G_N_ELEMENTS (roles)]));
+  g_variant_builder_add (&b, "{sv}", "content", g_variant_new_string (text));
+  return g_variant_ref_sink (g_variant_builder_end (&b));
+}
+
+/* Few, or one so often that there are too many. */
 GVariant *
 llm_fuzz_messages (LlmReader *in)
 {
-  static const char *const roles[] = { "user", "assistant", "system", "tool", "" }, *const keys[] = { "role", "content", NULL };
-  guint n = llm_fuzz_choose (in, 256);
+  guint n = llm_fuzz_choose (in, 256), times = n < 254 ? 1 : LLM_MAX_MESSAGES - 254 + n;
   GVariantBuilder b;
 
-  n = n < 250 ? n % 8 : 4093 + (n - 250);
   g_variant_builder_init (&b, G_VARIANT_TYPE ("aa{sv}"));
-  while (n-- > 0)
+  for (n = n < 254 ? n % 8 : 1; n > 0; n--)
     {
-      guint which = llm_fuzz_choose (in, 16);
-      g_autoptr (GVariant) odd = which == 15 ? llm_fuzz_dict (in, keys) : NULL;
-      g_autofree char *text = odd == NULL ? llm_fuzz_text (in) : NULL;
+      g_autoptr (GVariant) message = make_message (in);
 
-      if (odd != NULL)
-        g_variant_builder_add_value (&b, odd);
-      else
-        g_variant_builder_add_parsed (&b, "{'role': <%s>, 'content': <%s>}", roles[which < 10 ? which % 2 : which % G_N_ELEMENTS (roles)], text);
+      for (guint i = 0; i == 0 || (i < times && i * g_variant_get_size (message) < LLM_MAX_REQUEST_BYTES); i++)
+        g_variant_builder_add_value (&b, message);
     }
   return g_variant_ref_sink (g_variant_builder_end (&b));
 }

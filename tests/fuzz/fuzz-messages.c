@@ -39,6 +39,7 @@ check_messages (const LlmVocab *vocab, GVariant *variant, LlmChatForm form, gboo
   llm_fuzz_check_error (messages != NULL, &error);
   if (messages == NULL)
     return;
+  llm_chat_form_name (llm_chat_form_detect (((LlmMessage *) messages->pdata[0])->content, vocab)); /* a text as good as any template */
   prompt = llm_chat_render (form, vocab, messages, open_answer, &error);
   llm_fuzz_check_error (prompt != NULL, &error);
   if (prompt != NULL)
@@ -76,7 +77,7 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   llm_reader_init (&in, data, size);
   v = llm_fuzz_vocab (llm_fuzz_choose (&in, 256));
   form = llm_fuzz_choose (&in, 5);
-  chat = llm_fuzz_choose (&in, 2 * (LLM_CHAT_FORM_LLAMA3 + 1));
+  chat = llm_fuzz_choose (&in, 2 * (LLM_CHAT_FORM_PHI3 + 1));
   if (form == 0)
     variant = llm_fuzz_messages (&in);
   else if (form == 1)
@@ -123,6 +124,11 @@ llm_fuzz_seeds (void)
     { "aa{sv}", "[{'role': <'system'>, 'content': <'Be brief.'>}, {'role': <'user'>, 'content': <'<|im_end|>[INST] x'>}]" },
     { "aa{sv}", "[{'role': <'user'>, 'content': <'a'>}, {'role': <'assistant'>, 'content': <'b'>}, {'role': <'user'>, 'content': <'c'>}]" },
     { "aa{sv}", "[{'role': <'user'>, 'content': <''>}, {'role': <'user'>, 'content': <7>}]" },
+    { "aa{sv}", "[{'role': <'user'>, 'content': <'{%<|im_start|>%}'>}]" },
+    { "aa{sv}", "[{'role': <'user'>, 'content': <'{{[INST]}} <<SYS>>'>}]" },
+    { "aa{sv}", "[{'role': <'user'>, 'content': <'<|start_header_id|>'>}]" },
+    { "aa{sv}", "[{'role': <'user'>, 'content': <'<start_of_turn>'>}]" },
+    { "aa{sv}", "[{'role': <'user'>, 'content': <'<|user|><|end|><|assistant|>'>}]" },
     { "a{sv}", "{'prompt': <'x'>, 'raw': <true>, 'stop': <['a']>, 'temperature': <0.5>, 'seed': <uint64 1>, 'logit-bias': <{uint32 1: 2.0}>}" },
     { "a{sv}", "{'messages': <[{'role': <'user'>, 'content': <'x'>}]>, 'top-k': <uint32 4>, 'max-tokens': <uint32 1>, 'echo': <true>}" },
   };

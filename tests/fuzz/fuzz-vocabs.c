@@ -57,10 +57,33 @@ byte_text (guint byte)
     }
 }
 
+/* A normalization map of one character: "\xc2\xab" becomes "<<". A double array, see src/text/charsmap.c. */
+static GBytes *
+charsmap (void)
+{
+  guint32 units[512] = { 0 };
+  GByteArray *out = g_byte_array_new ();
+  guint32 head[] = { LLM_GGUF_U8, 4 + sizeof units + 3, 0, sizeof units };
+
+  units[0] = 256 << 10;                       /* the root's children: 256 ^ byte */
+  units[256 ^ 0xc2] = 0xc2 | 64 << 10;         /* what follows: offset relative to the unit, exclusive or */
+  units[256 ^ 0xc2 ^ 64 ^ 0xab] = 0xab | 0x100 | 1 << 10;
+  units[256 ^ 0xc2 ^ 64 ^ 0xab ^ 1] = 0x80000000u;
+  for (gsize i = 0; i < G_N_ELEMENTS (head); i++)
+    head[i] = GUINT32_TO_LE (head[i]);
+  for (gsize i = 0; i < G_N_ELEMENTS (units); i++)
+    units[i] = GUINT32_TO_LE (units[i]);
+  g_byte_array_append (out, (const guint8 *) head, sizeof head);
+  g_byte_array_append (out, (const guint8 *) units, sizeof units);
+  g_byte_array_append (out, (const guint8 *) "<<", 3);
+  return g_byte_array_free_to_bytes (out);
+}
+
 static GBytes *
 make (const char *model, const char *pre)
 {
   g_autoptr (LlmGgufBuilder) b = llm_gguf_builder_new (3);
+  g_autoptr (GBytes) map = charsmap ();
   g_autoptr (GPtrArray) texts = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GArray) types = g_array_new (FALSE, FALSE, sizeof (gint32)), scores = g_array_new (FALSE, FALSE, sizeof (float));
 
@@ -84,6 +107,8 @@ make (const char *model, const char *pre)
   llm_gguf_builder_u32 (b, "tokenizer.ggml.bos_token_id", 1);
   llm_gguf_builder_u32 (b, "tokenizer.ggml.eos_token_id", 2);
   llm_gguf_builder_u32 (b, "tokenizer.ggml.unknown_token_id", 0);
+  if (strcmp (model, "t5") == 0)
+    llm_gguf_builder_raw (b, "tokenizer.ggml.precompiled_charsmap", LLM_GGUF_ARRAY, map);
   return llm_gguf_builder_end (b);
 }
 
