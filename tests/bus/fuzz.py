@@ -5,6 +5,7 @@ All comes from one random.Random, so that a seed says what was sent.
 """
 import errno
 import os
+import re
 import select
 import socket
 import tempfile
@@ -19,18 +20,12 @@ DOUBLES = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 2.0000001, 100.0, 1e-310, 1e308, floa
 NUMBERS = [0, 1, 2, 3, 16, 17, 20, 21, 64, 127, 128, 255, 256, 1024, 1025, 4096, 65535, 65536, 86400001, 1 << 21, (1 << 24) + 1]
 TEXTS = ['', 'a', h.PROMPT, 'user', 'assistant', 'system', 'tool', 'role', 'content', '../..', '/', 'a:b:c', 'fuzz', 'fuzz:latest', h.MODEL, '%s%n%p', '\u20ac' * 40,
          '<|im_end|>', '</s>', '\x01\x7f', '\ufffd\U0010ffff', 'e\u0301' * 20, ' \t\r\n', '-1', 'NaN', '{}', '[' * 200, h.NAME, h.PATH, 'org.freedesktop.DBus.Properties']
-OPTIONS = {  # type, right values
-    'temperature': ('d', 0.0, 0.7, 2.0), 'top-k': ('u', 0, 1, 40), 'top-p': ('d', 0.1, 1.0), 'min-p': ('d', 0.0, 1.0), 'repetition-penalty': ('d', 0.5, 2.0),
-    'frequency-penalty': ('d', -2.0, 2.0), 'presence-penalty': ('d', -2.0, 2.0), 'logit-bias': ('a{ud}', {1: 100.0}, {}, {0: -100.0, 511: 3.0}),
-    'seed': ('t', 0, (1 << 64) - 1), 'stop': ('as', [], ['a'], ['the', '\n'] * 8), 'max-tokens': ('u', 1, 2), 'logprobs': ('u', 0, 20), 'echo': ('b', True, False),
-    'raw': ('b', True, False), 'deadline-ms': ('u', 0, 1, 86400000), 'handle-token': ('s', 'a', 'b', 'x' * 64), 'add-special': ('b', True), 'parse-special': ('b', True),
-    'show-special': ('b', True), 'architecture': ('s', 'llama'), 'capability': ('s', 'chat', 'generate'), 'append-to': ('s', 'fuzz'), 'force': ('b', True),
+RIGHT = {  # values that an option of a type mostly takes
+    'd': (0.0, 0.1, 0.5, 1.0, 2.0), 'u': (0, 1, 2, 20, 1024), 't': (0, 1, (1 << 64) - 1), 'b': (True, False), 's': ('a', 'x' * 64, 'mean', 'chat', 'llama', 'fuzz'),
+    'as': ([], ['a'], ['the', '\n'] * 8), 'a{ud}': ({}, {1: 100.0}, {0: -100.0, 511: 3.0}), 'x': (0, 1), 'i': (0, 1),
 }
-SAMPLING = list(OPTIONS)[:13] + ['deadline-ms', 'handle-token']
-OPTIONS_OF = {
-    'Generate': SAMPLING + ['raw'], 'GenerateToFd': SAMPLING + ['raw'], 'Chat': SAMPLING, 'Stream': SAMPLING, 'Tokenize': ['add-special', 'parse-special'],
-    'Detokenize': ['show-special'], 'ListModels': ['architecture', 'capability'], 'Import': ['handle-token'], 'Load': ['handle-token'],
-}
+UNKNOWN = re.compile(r'known are ([a-z, -]+)')
+NEEDED = re.compile(r'\(([a-z{}]+)\) (?:is|are) needed')
 
 class Values:
     """GVariants for a signature."""
@@ -40,6 +35,7 @@ class Values:
         self.paths = [h.PATH]  # what o and s may name
         self.words = []        # interfaces, properties, methods
         self.method = None     # what is called
+        self.options_of = {}   # method -> its options and their types
         self.left = 0          # values that a message may still get: they nest
 
     def text(self):
@@ -74,15 +70,16 @@ class Values:
         return r.choice([lambda: 'a' + inner(), lambda: '(' + inner() + inner() + ')', lambda: 'a{s' + inner() + '}', lambda: 'a{sv}', lambda: 'aa{sv}'])()
 
     def options(self):
-        r, out, keys = self.random, {}, OPTIONS_OF.get(self.method, [])
-        if 'max-tokens' in keys and r.random() < 0.97:
+        r, out, known = self.random, {}, self.options_of.get(self.method, {})
+        if 'max-tokens' in known and r.random() < 0.97:
             out['max-tokens'] = GLib.Variant('u', r.randrange(1, 4))  # else most of the time would go into answers
         for _ in range(self.count([0, 0, 1, 1, 2, 3, 8])):
-            key = r.choice(keys) if keys and r.random() < 0.95 else r.choice(list(OPTIONS)) if r.random() < 0.1 else self.text() if r.random() < 0.1 else None
-            if key is None:
-                continue
-            kind, *right = OPTIONS.get(key, 's')
-            out[key] = GLib.Variant(kind, r.choice(right)) if right and r.random() < 0.8 else self.value(kind if r.random() < 0.5 else self.signature())
+            if known and r.random() < 0.95:
+                key = r.choice(list(known))
+                kind, right = known[key], RIGHT.get(known[key])
+                out[key] = GLib.Variant(kind, r.choice(right)) if right and r.random() < 0.8 else self.value(kind if r.random() < 0.5 else self.signature())
+            elif r.random() < 0.1:
+                out[self.text()] = self.value(self.signature())
         return GLib.Variant('a{sv}', out)
 
     def messages(self):
@@ -284,6 +281,31 @@ class Target:
                 self.methods.append((path, interface.name, method.name, [(a.name, a.signature) for a in method.in_args], ''.join(a.signature for a in method.out_args)))
         for child in node.nodes:
             self.visit(path.rstrip('/') + '/' + child.path)
+
+    def error(self, method, options):
+        path, interface, name, arguments, _ = method
+        simple = {'s': lambda: GLib.Variant('s', ''), 'a{sv}': lambda: GLib.Variant('a{sv}', options), 'h': lambda: GLib.Variant('h', 0)}
+        body = GLib.Variant.new_tuple(*[simple.get(s, lambda: GLib.VariantBuilder.new(GLib.VariantType.new(s)).end())() for _, s in arguments])
+        fds = Gio.UnixFDList.new()
+        with open('/dev/null') as null:
+            fds.append(null.fileno())
+        try:
+            self.connection.call_with_unix_fd_list_sync(h.NAME, path, interface, name, body, None, 0, 60000, fds, None)
+        except GLib.Error as error:
+            return error.message
+        return ''
+
+    def options_of(self):
+        """The options of each method, as its errors tell: which are known, and what type is needed."""
+        out = {}
+        for method in self.methods:
+            if not method[1].startswith(h.NAME) or method[3][-1:] != [('options', 'a{sv}')] and method[3][-1:] != [('filter', 'a{sv}')] or method[2] in out:
+                continue
+            known = UNKNOWN.search(self.error(method, {'?': GLib.Variant('b', True)}))
+            keys = known.group(1).split(', ') if known else []
+            needed = {key: NEEDED.search(self.error(method, {key: GLib.Variant('(y)', (1,))})) for key in keys}
+            out[method[2]] = {key: m.group(1) for key, m in needed.items() if m}
+        return out
 
     def refresh(self, own_paths):
         self.methods, self.paths, self.words = [], [], []

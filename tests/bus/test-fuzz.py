@@ -24,7 +24,7 @@ LONGEST = 6 << 20  # bytes of a call, half more than the service takes
 RSS_SLACK = 16 << 20  # the heap has holes; 10^5 calls that lose 170 bytes each show
 TYPED = ('org.local.LLM.Error.',) + tuple('org.freedesktop.DBus.Error.' + name for name in (
     'InvalidArgs', 'UnknownMethod', 'UnknownObject', 'UnknownInterface', 'UnknownProperty', 'PropertyReadOnly', 'AccessDenied', 'LimitsExceeded'))
-RARE = {'Import': 0.05, 'Delete': 0.1, 'Unload': 0.1, 'Load': 0.2}  # what takes long, or takes the model away from the others
+RARE = {'Import': 0.05, 'Delete': 0.02, 'Unload': 0.1, 'Load': 0.2}  # what takes long, or takes the model away from the others
 STANDARD = 0.1  # Properties, Peer and their like, which every object has
 
 
@@ -42,6 +42,8 @@ class Fuzzer:
         self.names, self.recent, self.wrong = collections.Counter(), collections.deque(maxlen=40), []
         self.own = collections.defaultdict(list)  # connection -> its request objects
         self.refresh()
+        self.values.options_of = self.target.options_of()
+        assert self.values.options_of['Generate']['temperature'] == 'd', self.values.options_of
 
     def connect(self):
         connection = self.service.bus.connect()
