@@ -13,7 +13,8 @@ const char llm_fuzz_name[] = "messages";
 
 static const char *const job_keys[] = {
   "prompt", "messages", "raw", "echo", "max-tokens", "stop", "logprobs", "deadline-ms", "temperature", "top-k", "top-p", "min-p", "typical-p", "top-n-sigma", "xtc-probability", "xtc-threshold", "dry-multiplier", "dry-base", "dry-allowed-length", "dry-breakers",
-  "repetition-penalty", "frequency-penalty", "presence-penalty", "logit-bias", "seed", NULL,
+  "repetition-penalty", "frequency-penalty", "presence-penalty", "logit-bias", "seed",
+  "typical-p", "top-n-sigma", "xtc-probability", "xtc-threshold", "dry-multiplier", "dry-base", "dry-allowed-length", "dry-breakers", NULL,
 };
 
 /* As engine.c does it. */

@@ -11,11 +11,34 @@
 
 const char llm_fuzz_name[] = "options";
 
-static const char *const keys[] = {
-  "temperature", "top-k", "top-p", "min-p", "typical-p", "top-n-sigma", "xtc-probability", "xtc-threshold", "dry-multiplier", "dry-base", "dry-allowed-length", "dry-breakers", "repetition-penalty", "frequency-penalty", "presence-penalty", "logit-bias", "seed", "stop",
-  "max-tokens", "logprobs", "echo", "deadline-ms", "handle-token", "raw", "add-special", "parse-special", "show-special", "architecture",
-  "capability", NULL,
-};
+/* Every key of every table: an unknown one is answered with those that are known. */
+static const char *const *
+keys (void)
+{
+  static GPtrArray *all;
+
+  if (all != NULL)
+    return (const char *const *) all->pdata;
+  all = g_ptr_array_new ();
+  for (guint table = 0; table <= LLM_OPTIONS_NONE; table++)
+    {
+      g_autoptr (GVariant) unknown = g_variant_ref_sink (g_variant_new_parsed ("{'?': <true>}")), parsed = NULL;
+      g_autoptr (GError) error = NULL;
+      g_auto (GStrv) known = NULL;
+      const char *list;
+
+      parsed = llm_options_parse ((LlmOptionsTable) table, unknown, &error);
+      g_assert_null (parsed);
+      list = strstr (error->message, "known are ");
+      known = g_strsplit (list != NULL ? list + strlen ("known are ") : "", ", ", -1);
+      for (guint i = 0; known[i] != NULL; i++)
+        if (!g_ptr_array_find_with_equal_func (all, known[i], g_str_equal, NULL))
+          g_ptr_array_add (all, g_strdup (known[i]));
+    }
+  g_assert_true (g_ptr_array_find_with_equal_func (all, "temperature", g_str_equal, NULL));
+  g_ptr_array_add (all, NULL);
+  return (const char *const *) all->pdata;
+}
 
 /* As manager.c does it. */
 static void
@@ -63,7 +86,7 @@ make (LlmReader *in)
   g_autoptr (GVariant) raw = NULL;
 
   if (form == 0)
-    return llm_fuzz_dict (in, keys);
+    return llm_fuzz_dict (in, keys ());
   if (!llm_reader_bytes (in, n, &rest))
     rest = (const guint8 *) "";
   if (form == 2)
