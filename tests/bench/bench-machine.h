@@ -22,7 +22,7 @@ typedef struct {
 } LlmBenchMachine;
 
 /* @n_threads 0: one per usable CPU. @isa: as the CPU device names them; NULL or another name: the best.
- * Takes the best of a number of tries that grows with @effort; 5 take half a second. */
+ * Takes the best of a number of tries that grows with @effort; 25 take seconds. */
 LlmBenchMachine *llm_bench_machine_new (guint n_threads, const char *isa, guint effort);
 /* Once more: a figure that is better takes the place of the old one. */
 void llm_bench_machine_measure (LlmBenchMachine *self, guint effort);

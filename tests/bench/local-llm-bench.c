@@ -268,6 +268,7 @@ bench (Options *o, GError **error)
   g_autoptr (LlmBenchRunner) runner = NULL;
   LlmBenchSettings settings = { .n_threads = (guint) o->n_threads, .kv_type = g_strcmp0 (o->kv, "f32") == 0 ? LLM_DTYPE_F32 : LLM_DTYPE_F16 };
   guint64 loaded_rss;
+  guint effort = (guint) MIN (o->n_repeat, 5) * (guint) MIN (o->n_repeat, 5); /* the more runs, the more a ceiling is worth, too */
   LlmBenchReport report = { .path = o->model, .results = results };
 
   g_array_set_clear_func (results, (GDestroyNotify) result_clear);
@@ -287,7 +288,7 @@ bench (Options *o, GError **error)
   if (runner == NULL || !check_window (llm_bench_runner_model (runner), o, streams, settings.context_window, error))
     return FALSE;
   loaded_rss = peak_rss ();
-  machine = llm_bench_machine_new ((guint) o->n_threads, o->isa, (guint) MIN (o->n_repeat, 10));
+  machine = llm_bench_machine_new ((guint) o->n_threads, o->isa, effort);
   reset_peak_rss ();
   report.machine = machine;
   report.model = llm_bench_runner_model (runner);
@@ -295,7 +296,7 @@ bench (Options *o, GError **error)
   if (!run_all (runner, o, streams, depths, results, error))
     return FALSE;
   report.peak_rss = MAX (loaded_rss, peak_rss ());
-  llm_bench_machine_measure (machine, (guint) MIN (o->n_repeat, 10)); /* another program may have run the first time */
+  llm_bench_machine_measure (machine, effort); /* another program may have run the first time */
   return write_report (&report, o, error);
 }
 
