@@ -13,6 +13,23 @@ def share(value):
     return '' if value is None else f' ({value:.0f} %)'
 
 
+CEILINGS = ('read-gb-per-second', 'int8-gop-per-second', 'f32-gflop-per-second')
+
+
+def share_ceilings(figures):
+    """What one run found the machine able to do, it was able to do in all: percentages are of the best."""
+    for f in figures:
+        same = [g['machine'] for g in figures if all(g['machine'][k] == f['machine'][k] for k in ('cpu', 'threads', 'isa'))]
+        f['best'] = {k: max(m[k] for m in same) for k in CEILINGS}
+    for f in figures:
+        for o in [x for r in f['results'] for x in (r, *r['ops'])]:
+            peak = o['percent-of-peak'] and 100 * o['gflop-per-second'] / o['percent-of-peak']  # the one of its type of weights
+            kind = min(CEILINGS[1:], key=lambda k: abs(f['machine'][k] - (peak or 0)))
+            for percent, rate_of, ceiling in (('percent-of-read', 'gb-per-second', CEILINGS[0]), ('percent-of-peak', 'gflop-per-second', kind)):
+                if o[percent] is not None:
+                    o[percent] = 100 * o[rate_of] / f['best'][ceiling]
+
+
 def rate(r):
     """Tokens a second, and the share of the ceiling that counts: multiply-adds of a prefill, reading of a decode."""
     percent = r['percent-of-peak'] if r['test'].startswith('pp') else r['percent-of-read']
@@ -44,10 +61,10 @@ def matmuls(figures):
 
 def main(paths):
     figures = [json.load(open(path)) for path in paths]
-    for f in figures:
-        m = f['machine']
-        print(f'- {f["model"]["file"]}: {f["device"]["driver"]} on {m["cpu"]}, {m["threads"]} threads; read {m["read-gb-per-second"]:.1f} GB/s, '
-              f'{m["isa"]} int8 {m["int8-gop-per-second"]:.0f} GOP/s, f32 {m["f32-gflop-per-second"]:.0f} GFLOP/s')
+    share_ceilings(figures)
+    machines = {(f['machine']['cpu'], f['machine']['threads'], f['device']['driver']): (f['machine']['isa'], *f['best'].values()) for f in figures}
+    for (cpu, threads, driver), (isa, read, int8, f32) in machines.items():
+        print(f'- {driver}; {cpu}, {threads} threads: read {read:.1f} GB/s; {isa}: int8 {int8:.0f} GOP/s, f32 {f32:.0f} GFLOP/s')
     print()
     models(figures)
     print()
