@@ -261,6 +261,30 @@ class Descriptors:
         return out
 
 
+def raw_burst(address, messages, random):
+    """Sends messages with a few bits turned over, as no binding would; most make the bus hang up, the others arrive."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(5)
+        s.connect(address.replace('unix:path=', ''))
+        s.sendall(b'\0AUTH EXTERNAL ' + str(os.getuid()).encode().hex().encode() + b'\r\n')
+        assert s.recv(1000).startswith(b'OK')
+        s.sendall(b'BEGIN\r\n')
+        hello = Gio.DBusMessage.new_method_call('org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus', 'Hello')
+        for serial, message in enumerate([hello] + messages, 1):
+            message.set_serial(serial)
+            blob = bytearray(message.to_blob(Gio.DBusCapabilityFlags.NONE))
+            if message is not hello and random.random() < 0.7:
+                blob[random.randrange(16, len(blob))] ^= 1 << random.randrange(8)
+            try:
+                s.sendall(blob)
+            except OSError:  # it has
+                return
+        try:
+            s.recv(4096)
+        except OSError:
+            pass
+
+
 class Target:
     """What can be called: (path, interface, method, [(name, signature)] in, signature out), from introspection."""
 

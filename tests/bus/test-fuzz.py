@@ -160,11 +160,18 @@ class Fuzzer:
         self.own.pop(old, None)
         old.close_sync(None)
 
+    def send_damaged(self):
+        messages = [message for message, _, _ in (self.message() for _ in range(4)) if message.get_unix_fd_list() is None]
+        fuzz.raw_burst(self.service.bus.address, messages, self.random)
+        self.sent += len(messages)
+
     def run(self, calls):
         until = self.sent + calls
         while self.sent < until:
             if self.random.random() < 1 / 400:
                 self.drop_connection()
+            if self.random.random() < 1 / 40:
+                self.send_damaged()
             if self.random.random() < 1 / 300:
                 self.drain(IN_FLIGHT // 2)
                 self.refresh()
