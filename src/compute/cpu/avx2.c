@@ -8,12 +8,14 @@
 #define VF_ZERO _mm256_setzero_ps ()
 #define VF_LOAD(p) _mm256_loadu_ps ((const float *) (gconstpointer) (p))
 #define VF_LOAD_HALF(p) _mm256_cvtph_ps (_mm_loadu_si128 ((const __m128i *) (gconstpointer) (p)))
+#define VF_LOAD_BF16(p) _mm256_castsi256_ps (_mm256_slli_epi32 (_mm256_cvtepu16_epi32 (_mm_loadu_si128 ((const __m128i *) (gconstpointer) (p))), 16))
 #define VF_FMA(a, b, c) _mm256_fmadd_ps (a, b, c)
 #define VF_SET1(f) _mm256_set1_ps (f)
 #define VF_STORE(p, v) _mm256_storeu_ps (p, v)
 #define VF_SUM(v) sum_f256 (v)
 #define DOT_Q8(w, x, start) dot_q8 (w, x)
 #define DOT_Q4(w, x, start) _mm256_add_epi32 (start, pairs (w, x))
+#define DOT_U8(w, x) pairs (w, x)
 
 static inline __m256i
 pairs (__m256i unsigned_bytes, __m256i signed_bytes)

@@ -7,6 +7,7 @@
 #define VF_ZERO _mm512_setzero_ps ()
 #define VF_LOAD(p) _mm512_loadu_ps (p)
 #define VF_LOAD_HALF(p) _mm512_cvtph_ps (_mm256_loadu_si256 ((const __m256i *) (gconstpointer) (p)))
+#define VF_LOAD_BF16(p) _mm512_castsi512_ps (_mm512_slli_epi32 (_mm512_cvtepu16_epi32 (_mm256_loadu_si256 ((const __m256i *) (gconstpointer) (p))), 16))
 #define VF_FMA(a, b, c) _mm512_fmadd_ps (a, b, c)
 #define VF_SET1(f) _mm512_set1_ps (f)
 #define VF_STORE(p, v) _mm512_storeu_ps (p, v)
@@ -14,6 +15,9 @@
 /* vpdpbusd wants unsigned on one side: |w| . (x with w's sign) */
 #define DOT_Q8(w, x, start) _mm256_dpbusd_epi32 (start, _mm256_abs_epi8 (w), _mm256_sign_epi8 (x, w))
 #define DOT_Q4(w, x, start) _mm256_dpbusd_epi32 (start, w, x)
+
+#define DOT_U8(w, x) _mm256_dpbusd_epi32 (_mm256_setzero_si256 (), w, x)
+#define UNPACK_WIDE
 
 #include "compute/cpu/simd-kernels.h"
 

@@ -10,12 +10,14 @@
 #include <cpuid.h>
 #endif
 
+#include "compute/cpu/unpack.h"
 #include "compute/ops.h"
 
 /* Input rows of the quantised kernels: blocks of 32, y = d * q. */
 typedef struct {
   float d;
   gint32 minus_8_sum; /* -8 times the sum of q */
+  float sum[2];       /* of y, columns 0-15 and 16-31 */
   gint8 q[32];        /* -127..127 */
 } LlmQ8Block;
 
@@ -31,7 +33,9 @@ typedef struct {
 typedef struct {
   const char *name; /* "scalar", "avx2", ... */
   gboolean (*usable) (void);
-  LlmMatmulRow f32, f16, q8_0, q4_0; /* types that have a kernel of their own */
+  LlmMatmulRow f32, f16, bf16, q8_0, q4_0; /* types that have a kernel of their own */
+  LlmUnpack (*find_unpack) (LlmDtype dtype); /* types that go through the form of unpack.h; NULL for others */
+  LlmMatmulKernel unpacked;                  /* weight rows of LlmUnpackedBlock, quantised inputs */
   /* The same for any type, by its definition; NULL but for "scalar", which has nothing else. */
   void (*definition) (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y,
                       gsize y_stride);

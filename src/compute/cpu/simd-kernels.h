@@ -3,7 +3,8 @@
  * The SIMD kernels, written once and included by one file per instruction set, which defines:
  *   VF, VF_LANES, VF_ZERO, VF_LOAD(p), VF_LOAD_HALF(p), VF_FMA(a, b, c) = a * b + c, VF_SET1(f),
  *   VF_STORE(p, v), VF_SUM(v): float vectors;
- *   DOT_Q8(w, x, start), DOT_Q4(w, x, start): 8 x int32 of start + w . x, 32 of each; w is int8, or 0..15.
+ *   DOT_Q8(w, x, start), DOT_Q4(w, x, start): 8 x int32 of start + w . x, 32 of each; w is int8, or 0..15;
+ *   DOT_U8(w, x): the same without start, w as in unpack.h.
  *
  * Rounding: float sums run in VF_LANES lanes with fused multiply-add; quantised kernels round the
  * inputs to 8 bits per block of 32 (the error llm_device_noise() states).
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "compute/cpu/kernels.h"
+#include "compute/cpu/unpack-kernels.h"
 
 #define ALWAYS_INLINE inline __attribute__ ((always_inline))
 #define UNROLL _Pragma ("GCC unroll 4") /* else sums stand in memory */
@@ -34,6 +36,16 @@ half_at (const guint8 *p)
 
   memcpy (&h, p, sizeof h);
   return _cvtsh_ss (h);
+}
+
+static inline float
+bf16_at (const guint8 *p)
+{
+  guint32 bits = (guint32) p[0] << 16 | (guint32) p[1] << 24;
+  float f;
+
+  memcpy (&f, &bits, sizeof f);
+  return f;
 }
 
 static inline float
@@ -192,6 +204,7 @@ to_half (const float *x, guint16 *h, guint n)
 
 FLOAT_MATMUL (matmul_f32, VF_LOAD, float_at, 4)
 FLOAT_MATMUL (matmul_f16, VF_LOAD_HALF, half_at, 2)
+FLOAT_MATMUL (matmul_bf16, VF_LOAD_BF16, bf16_at, 2)
 
 /* ---- quantised weights: y = sum over blocks of (w.d * x.d) * (w.q . x.q) ---- */
 
@@ -206,7 +219,8 @@ quantise (const float *x, LlmQ8Block *out, guint k)
       __m256i q[4], sum;
       __m128 half;
       float max, inverse;
-      gint32 lanes[8], total = 0;
+      gint32 lanes[8];
+      float halves[2] = { 0, 0 };
 
       for (int i = 0; i < 4; i++)
         {
@@ -220,11 +234,13 @@ quantise (const float *x, LlmQ8Block *out, guint k)
       inverse = max > 0 ? 127 / max : 0;
       for (int i = 0; i < 4; i++)
         q[i] = _mm256_cvtps_epi32 (_mm256_mul_ps (v[i], _mm256_set1_ps (inverse)));
-      sum = _mm256_add_epi32 (_mm256_add_epi32 (q[0], q[1]), _mm256_add_epi32 (q[2], q[3]));
+      sum = _mm256_hadd_epi32 (_mm256_add_epi32 (q[0], q[1]), _mm256_add_epi32 (q[2], q[3])); /* two of the one, two of the other, twice */
       _mm256_storeu_si256 ((__m256i *) (gpointer) lanes, sum);
       for (int i = 0; i < 8; i++)
-        total += lanes[i];
-      out->minus_8_sum = -8 * total;
+        halves[i / 2 % 2] += (float) lanes[i];
+      out->minus_8_sum = -8 * (gint32) (halves[0] + halves[1]);
+      out->sum[0] = out->d * halves[0];
+      out->sum[1] = out->d * halves[1];
       q[0] = _mm256_packs_epi16 (_mm256_packs_epi32 (q[0], q[1]), _mm256_packs_epi32 (q[2], q[3])); /* in turns of 4 from each half */
       _mm256_storeu_si256 ((__m256i *) (gpointer) out->q, _mm256_permutevar8x32_epi32 (q[0], _mm256_setr_epi32 (0, 4, 1, 5, 2, 6, 3, 7)));
     }
@@ -246,6 +262,16 @@ load_q4 (const guint8 *block)
 
 #define START_Q8(in) _mm256_setzero_si256 ()
 #define START_Q4(in) _mm256_zextsi128_si256 (_mm_cvtsi32_si128 ((in)->minus_8_sum))
+
+/* both halves' sums as one number */
+static inline gint64
+sums_of (const LlmQ8Block *in)
+{
+  gint64 both;
+
+  memcpy (&both, in->sum, sizeof both);
+  return both;
+}
 
 #define QUANT_MATMUL(name, load, dot, start, block_bytes)                                                                                  \
   static ALWAYS_INLINE void name##_tile (const guint8 *w, gsize w_stride, const guint8 *x, gsize x_stride, guint k, float *y,              \
@@ -285,9 +311,50 @@ load_q4 (const guint8 *block)
 QUANT_MATMUL (matmul_q8_0, load_q8, DOT_Q8, START_Q8, 34)
 QUANT_MATMUL (matmul_q4_0, load_q4, DOT_Q4, START_Q4, 18)
 
+/* ---- weights in the form of unpack.h: y = sum over blocks of scale (q . x.q) x.d - offset x.sum ---- */
+
+static ALWAYS_INLINE void
+matmul_unpacked_tile (const guint8 *w, gsize w_stride, const guint8 *x, gsize x_stride, guint k, float *y, gsize y_stride, const guint n_w, const guint n_x)
+{
+  const __m256i halves = _mm256_setr_epi32 (0, 0, 0, 0, 1, 1, 1, 1);
+  __m256 sum[4][4];
+
+  UNROLL
+  for (guint n = 0; n < n_w; n++)
+    UNROLL
+    for (guint r = 0; r < n_x; r++)
+      sum[n][r] = _mm256_setzero_ps ();
+  for (guint b = 0; b < k / 32; b++, w += sizeof (LlmUnpackedBlock), x += sizeof (LlmQ8Block))
+    UNROLL
+    for (guint r = 0; r < n_x; r++)
+      {
+        const LlmQ8Block *in = (const LlmQ8Block *) (gconstpointer) (x + r * x_stride);
+        __m256i q = _mm256_loadu_si256 ((const __m256i *) (gconstpointer) in->q);
+        __m256 d = _mm256_set1_ps (in->d), s = _mm256_permutevar8x32_ps (_mm256_castsi256_ps (_mm256_set1_epi64x (sums_of (in))), halves);
+
+        UNROLL
+        for (guint n = 0; n < n_w; n++)
+          {
+            const LlmUnpackedBlock *block = (const LlmUnpackedBlock *) (gconstpointer) (w + n * w_stride);
+            __m256i p = DOT_U8 (_mm256_loadu_si256 ((const __m256i *) (gconstpointer) block->q), q);
+
+            sum[n][r] = _mm256_fmadd_ps (_mm256_mul_ps (_mm256_loadu_ps (block->scale), d), _mm256_cvtepi32_ps (p), sum[n][r]);
+            sum[n][r] = _mm256_fnmadd_ps (_mm256_loadu_ps (block->offset), s, sum[n][r]);
+          }
+      }
+  UNROLL
+  for (guint n = 0; n < n_w; n++)
+    UNROLL
+    for (guint r = 0; r < n_x; r++)
+      y[r * y_stride + n] = sum_f256 (sum[n][r]);
+}
+
+TILES (matmul_unpacked)
+
 #define SIMD_KERNELS(kernels_name)                                                                                                         \
   {                                                                                                                                        \
     .name = kernels_name, .usable = usable, .f32 = { matmul_f32, FALSE }, .f16 = { matmul_f16, FALSE }, .q8_0 = { matmul_q8_0, TRUE },     \
     .q4_0 = { matmul_q4_0, TRUE }, .dots_f32 = dots_f32, .dots_f16 = dots_f16, .mix_f32 = mix_f32, .mix_f16 = mix_f16,                     \
-    .quantise = quantise, .to_half = to_half, .noise = 0.08,                                                                               \
+    .quantise = quantise, .to_half = to_half, .find_unpack = find_unpack, .unpacked = matmul_unpacked, .bf16 = { matmul_bf16, FALSE },     \
+    .noise = 0.08,                                                                                                                         \
   }
