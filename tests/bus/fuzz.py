@@ -253,7 +253,7 @@ class Descriptors:
             try:
                 fd = self.one()
             except OSError as error:
-                if error.errno not in (errno.ENOENT, errno.EACCES, errno.ENOSPC):
+                if error.errno not in (errno.ENOENT, errno.EACCES, errno.ENOSPC, errno.ENODEV):  # a container may lack a device, or what is behind it
                     raise
                 continue
             out.append(fd)  # duplicates it
