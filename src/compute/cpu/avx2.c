@@ -31,6 +31,7 @@ dot_q8 (__m256i w, __m256i x)
 }
 
 #include "compute/cpu/simd-kernels.h"
+#include "compute/cpu/attention-kernels.h"
 
 static gboolean
 usable (void)

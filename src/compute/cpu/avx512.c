@@ -20,6 +20,7 @@
 #define UNPACK_WIDE
 
 #include "compute/cpu/simd-kernels.h"
+#include "compute/cpu/attention-kernels.h"
 
 static gboolean
 usable (void)
