@@ -13,6 +13,14 @@ static const LlmCpuKernels *const all[] = {
   &llm_cpu_scalar,
 };
 
+gboolean (*llm_cpu_isa_emulated) (const char *name);
+
+static gboolean
+usable (const LlmCpuKernels *kernels)
+{
+  return kernels->usable () || (llm_cpu_isa_emulated != NULL && llm_cpu_isa_emulated (kernels->name));
+}
+
 const LlmCpuKernels *
 llm_cpu_kernels_find (const char *name, GError **error)
 {
@@ -21,7 +29,7 @@ llm_cpu_kernels_find (const char *name, GError **error)
   if (name == NULL || name[0] == '\0')
     name = g_getenv ("LLM_CPU_ISA");
   for (gsize i = 0; i < G_N_ELEMENTS (all); i++)
-    if (all[i]->usable ())
+    if (usable (all[i]))
       {
         if (name == NULL || name[0] == '\0' || strcmp (name, all[i]->name) == 0)
           return all[i];

@@ -70,6 +70,9 @@ const LlmMatmulRow *llm_cpu_matmul_row (const LlmCpuKernels *kernels, const LlmD
 void llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride,
                       guint n_x, guint k, float *y, gsize y_stride);
 
+/* NULL but in tests that emulate instructions which this CPU lacks: whether those of the kernels @name are. */
+extern gboolean (*llm_cpu_isa_emulated) (const char *name);
+
 /* By name; NULL or "": the environment's LLM_CPU_ISA, else the best one this CPU has.
  * LLM_ERROR_NOT_SUPPORTED names those there are. */
 const LlmCpuKernels *llm_cpu_kernels_find (const char *name, GError **error);
