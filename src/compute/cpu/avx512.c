@@ -12,6 +12,24 @@
 #define VF_SET1(f) _mm512_set1_ps (f)
 #define VF_STORE(p, v) _mm512_storeu_ps (p, v)
 #define VF_SUM(v) _mm512_reduce_add_ps (v)
+#define VF_MIN(a, b) _mm512_min_ps (a, b)
+#define VF_MAX(a, b) _mm512_max_ps (a, b)
+#define VF_ROUND(v) _mm512_roundscale_ps (v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define VF_POWER2(v, n) _mm512_scalef_ps (v, n)
+#define VF_ZERO_IF_LESS(a, b, v) _mm512_maskz_mov_ps (_mm512_cmp_ps_mask (a, b, _CMP_NLT_UQ), v)
+#define VF_IF_LESS(a, b, yes, no) _mm512_mask_blend_ps (_mm512_cmp_ps_mask (a, b, _CMP_LT_OQ), no, yes)
+#define VF_EACH_EVEN(v) _mm512_moveldup_ps (v)
+#define VF_EACH_ODD(v) _mm512_movehdup_ps (v)
+#define VF_SWAP_PAIRS(v) _mm512_permute_ps (v, 0xb1)
+#define VF_FMADDSUB(a, b, c) _mm512_fmaddsub_ps (a, b, c)
+#define VF_EVENS(a, b) _mm512_permutex2var_ps (a, _mm512_setr_epi32 (0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30), b)
+#define VF_ODDS(a, b) _mm512_permutex2var_ps (a, _mm512_setr_epi32 (1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), b)
+#define VD __m512d
+#define VD_LANES 8
+#define VD_SET1(d) _mm512_set1_pd (d)
+#define VD_LOAD(p) _mm512_cvtps_pd (_mm256_loadu_ps (p))
+#define VD_FMA(a, b, c) _mm512_fmadd_pd (a, b, c)
+#define VD_SUM(v) _mm512_reduce_add_pd (v)
 /* vpdpbusd wants unsigned on one side: |w| . (x with w's sign) */
 #define DOT_Q8(w, x, start) _mm256_dpbusd_epi32 (start, _mm256_abs_epi8 (w), _mm256_sign_epi8 (x, w))
 #define DOT_Q4(w, x, start) _mm256_dpbusd_epi32 (start, w, x)
@@ -21,6 +39,7 @@
 
 #include "compute/cpu/simd-kernels.h"
 #include "compute/cpu/attention-kernels.h"
+#include "compute/cpu/row-kernels.h"
 
 static gboolean
 usable (void)

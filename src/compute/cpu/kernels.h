@@ -46,6 +46,16 @@ typedef struct {
   void (*mix_f16) (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint dim);
   void (*quantise) (const float *x, LlmQ8Block *q, guint k);
   void (*to_half) (const float *x, guint16 *h, guint n);
+  /* Element by element; y may be x. add_scaled: y += a x. */
+  void (*glu) (LlmActivation act, const float *x, const float *z, float *y, gsize n);
+  void (*add) (const float *x, const float *z, float *y, gsize n);
+  void (*scale) (const LlmScaleParams *p, const float *x, float *y, gsize n);
+  void (*add_scaled) (float a, const float *x, float *y, gsize n);
+  /* One row, or a head's part of it; @gain and @bias may stand at any address, @bias may be NULL. */
+  void (*rms_norm) (const float *x, const void *gain, float eps, float *y, guint n);
+  void (*layer_norm) (const float *x, const void *gain, const void *bias, float eps, float *y, guint n);
+  /* One head's first 2 @half elements, in place; @table: cos, sin of every pair. */
+  void (*rope) (float *x, const float *table, guint half, gboolean interleaved);
   double noise; /* of a quantised matmul chain; see llm_device_noise() */
 } LlmCpuKernels;
 

@@ -30,18 +30,7 @@ rope_piece (gpointer data, guint r)
   const float *table = job->self->rope_table + (gsize) r * 2 * half;
 
   for (guint h = 0; h < p->n_heads; h++)
-    {
-      float *x = job->y + (gsize) r * job->x_width + (gsize) h * p->head_dim;
-
-      for (guint i = 0; i < half; i++)
-        {
-          float *a = p->interleaved ? &x[2 * i] : &x[i], *b = p->interleaved ? &x[2 * i + 1] : &x[i + half];
-          float a0 = *a, b0 = *b;
-
-          *a = a0 * table[2 * i] - b0 * table[2 * i + 1];
-          *b = a0 * table[2 * i + 1] + b0 * table[2 * i];
-        }
-    }
+    job->self->device->kernels->rope (job->y + (gsize) r * job->x_width + (gsize) h * p->head_dim, table, half, p->interleaved);
 }
 
 void
@@ -52,11 +41,11 @@ llm_cpu_run_rope (LlmCpuJob *job, guint op_index)
   if (self->rope_of != self->rope_freq[op_index])
     {
       self->rope_of = self->rope_freq[op_index];
-      llm_pool_run (self->device->pool, rope_table_piece, job, job->n_rows);
+      llm_cpu_run_rows (job, rope_table_piece, 16 * job->op->p.rope.dim);
     }
   if (self->q8_of == job->op->x)
     self->q8_of = LLM_NONE; /* changed in place */
-  llm_pool_run (self->device->pool, rope_piece, job, job->n_rows);
+  llm_cpu_run_rows (job, rope_piece, job->x_width);
 }
 
 /* ---- KV cache ---- */

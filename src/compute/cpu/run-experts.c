@@ -59,6 +59,5 @@ llm_cpu_expert_mix_row (gpointer data, guint r)
 
   memset (y, 0, job->y_width * sizeof (float));
   for (guint j = 0; j < k; j++)
-    for (guint i = 0; i < job->y_width; i++)
-      y[i] += weight[j] * x[(gsize) j * job->y_width + i];
+    job->self->device->kernels->add_scaled (weight[j], x + (gsize) j * job->y_width, y, job->y_width);
 }

@@ -107,8 +107,7 @@ llm_cpu_run_op (LlmCpuExecutable *self, guint i)
 {
   static const LlmPoolFunc by_row[LLM_N_OPS] = {
     [LLM_OP_EMBED] = llm_cpu_embed_row, [LLM_OP_RMS_NORM] = llm_cpu_rms_norm_row, [LLM_OP_LAYER_NORM] = llm_cpu_layer_norm_row,
-    [LLM_OP_KV_WRITE] = llm_cpu_kv_write_row, [LLM_OP_GLU] = llm_cpu_glu_row, [LLM_OP_ADD] = llm_cpu_add_row,
-    [LLM_OP_SCALE] = llm_cpu_scale_row, [LLM_OP_SELECT_ROWS] = llm_cpu_select_row, [LLM_OP_ROUTE] = llm_cpu_route_row,
+    [LLM_OP_KV_WRITE] = llm_cpu_kv_write_row, [LLM_OP_SELECT_ROWS] = llm_cpu_select_row, [LLM_OP_ROUTE] = llm_cpu_route_row,
     [LLM_OP_EXPERT_MIX] = llm_cpu_expert_mix_row,
   };
   const LlmPlan *plan = self->parent.plan;
@@ -132,6 +131,8 @@ llm_cpu_run_op (LlmCpuExecutable *self, guint i)
     llm_cpu_run_rope (&job, i);
   else if (op->kind == LLM_OP_ATTENTION)
     llm_cpu_run_attention (&job);
+  else if (by_row[op->kind] == NULL)
+    llm_cpu_run_elements (&job);
   else
-    llm_pool_run (self->device->pool, by_row[op->kind], &job, job.n_rows);
+    llm_cpu_run_rows (&job, by_row[op->kind], MAX (job.x_width, job.y_width));
 }

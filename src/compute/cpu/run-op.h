@@ -28,17 +28,18 @@ llm_cpu_f32_at (const void *data, gsize i)
   return f;
 }
 
-/* One piece a row. */
+/* One row; llm_cpu_run_rows() makes pieces of several. */
 void llm_cpu_embed_row (gpointer job, guint row);
 void llm_cpu_rms_norm_row (gpointer job, guint row);
 void llm_cpu_layer_norm_row (gpointer job, guint row);
-void llm_cpu_glu_row (gpointer job, guint row);
-void llm_cpu_add_row (gpointer job, guint row);
-void llm_cpu_scale_row (gpointer job, guint row);
 void llm_cpu_select_row (gpointer job, guint row);
 void llm_cpu_kv_write_row (gpointer job, guint row);
 void llm_cpu_route_row (gpointer job, guint row);
 void llm_cpu_expert_mix_row (gpointer job, guint row);
+
+/* @func for every row, as many to a piece as make it worth its while; @row_elements: how much one row is. */
+void llm_cpu_run_rows (LlmCpuJob *job, LlmPoolFunc func, guint row_elements);
+void llm_cpu_run_elements (LlmCpuJob *job); /* GLU, ADD, SCALE */
 
 /* The others share themselves out. */
 void llm_cpu_run_rope (LlmCpuJob *job, guint op_index);

@@ -1,10 +1,89 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The ops that see one row at a time, and nothing of the KV cache.
+ *
+ * Waking the pool costs about a microsecond: a piece is worth more than that, and what is not runs
+ * on the calling thread alone.  How an op is cut never depends on the threads.
  */
-#include <math.h>
-
 #include "compute/cpu/run-op.h"
+
+#define GLU_PIECE 4096   /* elements: one or two microseconds */
+#define PLAIN_PIECE 16384
+
+typedef struct {
+  LlmCpuJob *job;
+  LlmPoolFunc func; /* of one row */
+  guint rows;       /* of a piece */
+} RowPieces;
+
+static void
+rows_piece (gpointer data, guint piece)
+{
+  RowPieces *pieces = data;
+  guint first = piece * pieces->rows, end = MIN (first + pieces->rows, pieces->job->n_rows);
+
+  for (guint r = first; r < end; r++)
+    pieces->func (pieces->job, r);
+}
+
+void
+llm_cpu_run_rows (LlmCpuJob *job, LlmPoolFunc func, guint row_elements)
+{
+  RowPieces pieces = { job, func, MAX (1, PLAIN_PIECE / MAX (row_elements, 1)) };
+
+  llm_pool_run (job->self->device->pool, rows_piece, &pieces, (job->n_rows + pieces.rows - 1) / pieces.rows);
+}
+
+/* ---- element by element: rows stand behind each other, so all are one row ---- */
+
+/* The @piece of @size elements; returns how many there are. */
+static gsize
+elements_of (const LlmCpuJob *job, guint piece, gsize size, gsize *at)
+{
+  gsize n = (gsize) job->n_rows * job->x_width;
+
+  *at = piece * size;
+  return MIN (size, n - *at);
+}
+
+static void
+glu_piece (gpointer data, guint piece)
+{
+  LlmCpuJob *job = data;
+  gsize at, n = elements_of (job, piece, GLU_PIECE, &at);
+
+  job->self->device->kernels->glu (job->op->p.glu.act, job->x + at, job->z != NULL ? job->z + at : NULL, job->y + at, n);
+}
+
+static void
+add_piece (gpointer data, guint piece)
+{
+  LlmCpuJob *job = data;
+  gsize at, n = elements_of (job, piece, PLAIN_PIECE, &at);
+
+  job->self->device->kernels->add (job->x + at, job->z + at, job->y + at, n);
+}
+
+static void
+scale_piece (gpointer data, guint piece)
+{
+  LlmCpuJob *job = data;
+  gsize at, n = elements_of (job, piece, GLU_PIECE, &at);
+
+  job->self->device->kernels->scale (&job->op->p.scale, job->x + at, job->y + at, n);
+}
+
+void
+llm_cpu_run_elements (LlmCpuJob *job)
+{
+  LlmOpKind kind = job->op->kind;
+  LlmPoolFunc func = kind == LLM_OP_GLU ? glu_piece : kind == LLM_OP_ADD ? add_piece : scale_piece;
+  gsize size = kind == LLM_OP_ADD ? PLAIN_PIECE : GLU_PIECE, n = (gsize) job->n_rows * job->x_width;
+
+  llm_pool_run (job->self->device->pool, func, job, (guint) ((n + size - 1) / size));
+}
+
+/* ---- row by row ---- */
 
 void
 llm_cpu_embed_row (gpointer data, guint r)
@@ -27,20 +106,10 @@ llm_cpu_rms_norm_row (gpointer data, guint r)
 {
   LlmCpuJob *job = data;
   guint group = (guint) job->w->n_cols;
+  gsize at = (gsize) r * job->x_width;
 
   for (guint g = 0; g < job->x_width; g += group)
-    {
-      const float *x = job->x + (gsize) r * job->x_width + g;
-      float *y = job->y + (gsize) r * job->y_width + g;
-      double sum = 0;
-      float scale;
-
-      for (guint i = 0; i < group; i++)
-        sum += (double) x[i] * (double) x[i];
-      scale = (float) (1 / sqrt (sum / group + (double) job->op->p.norm.eps));
-      for (guint i = 0; i < group; i++)
-        y[i] = x[i] * scale * llm_cpu_f32_at (job->w->data, i);
-    }
+    job->self->device->kernels->rms_norm (job->x + at + g, job->w->data, job->op->p.norm.eps, job->y + at + g, group);
 }
 
 /* Ba et al. 2016 */
@@ -48,74 +117,9 @@ void
 llm_cpu_layer_norm_row (gpointer data, guint r)
 {
   LlmCpuJob *job = data;
-  const float *x = job->x + (gsize) r * job->x_width;
-  float *y = job->y + (gsize) r * job->y_width;
-  double mean = 0, variance = 0, scale;
-
-  for (guint i = 0; i < job->x_width; i++)
-    mean += (double) x[i];
-  mean /= job->x_width;
-  for (guint i = 0; i < job->x_width; i++)
-    variance += ((double) x[i] - mean) * ((double) x[i] - mean);
-  scale = 1 / sqrt (variance / job->x_width + (double) job->op->p.norm.eps);
-  for (guint i = 0; i < job->x_width; i++)
-    y[i] = (float) (((double) x[i] - mean) * scale) * llm_cpu_f32_at (job->w->data, i) + (job->b != NULL ? llm_cpu_f32_at (job->b->data, i) : 0);
-}
-
-static float
-activate (LlmActivation act, float a)
-{
-  switch (act)
-    {
-    case LLM_ACT_GELU:
-      return a / 2 * (1 + erff (a * (float) G_SQRT2 / 2));
-    case LLM_ACT_GELU_TANH:
-      return a / 2 * (1 + tanhf (0.7978845608f * (a + 0.044715f * a * a * a))); /* sqrt (2 / pi) */
-    default:
-      return a / (1 + expf (-a));
-    }
-}
-
-static float
-swiglu_clamped (float gate, float up)
-{
-  float g = MIN (gate, 7), u = CLAMP (up, -7, 7);
-
-  return g / (1 + expf (-1.702f * g)) * (u + 1);
-}
-
-void
-llm_cpu_glu_row (gpointer data, guint r)
-{
-  LlmCpuJob *job = data;
-  gsize at = (gsize) r * job->x_width;
-  LlmActivation act = job->op->p.glu.act;
-  const float *x = job->x + at, *z = job->z != NULL ? job->z + at : NULL;
-  float *y = job->y + at;
-
-  for (guint i = 0; i < job->x_width; i++)
-    y[i] = act == LLM_ACT_SWIGLU_CLAMPED ? swiglu_clamped (x[i], z[i]) : activate (act, x[i]) * (z != NULL ? z[i] : 1);
-}
-
-void
-llm_cpu_scale_row (gpointer data, guint r)
-{
-  LlmCpuJob *job = data;
-  const LlmScaleParams *p = &job->op->p.scale;
   gsize at = (gsize) r * job->x_width;
 
-  for (guint i = 0; i < job->x_width; i++)
-    job->y[at + i] = p->cap > 0 ? p->cap * tanhf (p->scale * job->x[at + i] / p->cap) : p->scale * job->x[at + i];
-}
-
-void
-llm_cpu_add_row (gpointer data, guint r)
-{
-  LlmCpuJob *job = data;
-  gsize at = (gsize) r * job->x_width;
-
-  for (guint i = 0; i < job->x_width; i++)
-    job->y[at + i] = job->x[at + i] + job->z[at + i];
+  job->self->device->kernels->layer_norm (job->x + at, job->w->data, job->b != NULL ? job->b->data : NULL, job->op->p.norm.eps, job->y + at, job->x_width);
 }
 
 void

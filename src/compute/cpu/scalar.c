@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "compute/cpu/kernels.h"
+#include "compute/cpu/scalar.h"
 
 #define PIECE 256 /* elements decoded at a time; a multiple of every block size */
 
@@ -74,13 +74,6 @@ load_f16 (const guint8 *p)
 ATTENTION (f32, load_f32, 4)
 ATTENTION (f16, load_f16, 2)
 
-static void
-to_half (const float *x, guint16 *h, guint n)
-{
-  for (guint i = 0; i < n; i++)
-    h[i] = llm_float_to_half (x[i]);
-}
-
 static gboolean
 usable (void)
 {
@@ -95,6 +88,6 @@ const LlmCpuKernels llm_cpu_scalar = {
   .dots_f16 = dots_f16,
   .mix_f32 = mix_f32,
   .mix_f16 = mix_f16,
-  .to_half = to_half,
+  LLM_SCALAR_ROWS,
   .noise = 0,
 };

@@ -245,6 +245,6 @@ TILES (matmul_unpacked)
   {                                                                                                                                        \
     .name = kernels_name, .usable = usable, .f32 = { matmul_f32, FALSE }, .f16 = { matmul_f16, FALSE }, .q8_0 = { matmul_q8_0, TRUE },     \
     .q4_0 = { matmul_q4_0, TRUE }, .dots_f32 = dots_f32, .dots_f16 = dots_f16, .mix_f32 = mix_f32, .mix_f16 = mix_f16,                     \
-    .quantise = quantise, .to_half = to_half, .find_unpack = find_unpack, .unpacked = matmul_unpacked, .bf16 = { matmul_bf16, FALSE },     \
-    .noise = 0.08,                                                                                                                         \
+    .quantise = quantise, .find_unpack = find_unpack, .unpacked = matmul_unpacked, .bf16 = { matmul_bf16, FALSE },     \
+    ROW_KERNELS, .noise = 0.08,                                                                                                                         \
   }

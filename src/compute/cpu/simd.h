@@ -24,6 +24,14 @@ sum_f256 (__m256 v)
   return _mm_cvtss_f32 (s);
 }
 
+static inline double
+sum_d256 (__m256d v)
+{
+  __m128d s = _mm_add_pd (_mm256_castpd256_pd128 (v), _mm256_extractf128_pd (v, 1));
+
+  return _mm_cvtsd_f64 (_mm_add_sd (s, _mm_unpackhi_pd (s, s)));
+}
+
 static inline float
 half_at (const guint8 *p)
 {
