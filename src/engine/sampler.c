@@ -115,111 +115,112 @@ llm_sampler_accept (LlmSampler *self, gint32 token)
   self->text[self->n_text++] = token;
 }
 
-static gint32
+static guint
 arg_max (const float *logits, guint n)
 {
-  gint32 best = 0;
-  float top = -INFINITY;
+  float top = llm_logits_max (logits, n);
 
-  for (guint i = 0; i < n; i++)
-    if (logits[i] > top) /* false for NaN */
-      {
-        top = logits[i];
-        best = (gint32) i;
-      }
-  return best;
+  return top > -INFINITY ? llm_logits_next (logits, 0, n, top) : 0;
 }
 
-/* What is left to draw from, best first, in self->candidates. */
-static guint
-remaining (LlmSampler *self, const float *logits)
+/* What is left to draw from: [*first, *end) of self->candidates; see llm_sampler_cut(). */
+static gboolean
+remaining (LlmSampler *self, const float *logits, guint *first, guint *end)
 {
   logits = llm_sampler_adjust (self, logits);
   if (self->params.temperature <= 0)
     {
-      gint32 best = arg_max (logits, self->n_vocab);
+      guint best = arg_max (logits, self->n_vocab);
 
-      self->candidates[0] = (LlmCandidate) { best, logits[best] };
-      return 1;
+      self->candidates[0] = (LlmCandidate) { (gint32) best, logits[best] };
+      self->n_sorted = self->n_limit = 1;
+      *first = 0;
+      *end = 1;
+      return FALSE;
     }
-  return llm_sampler_cut (self, logits);
+  return llm_sampler_cut (self, logits, first, end);
 }
 
 /* exp ((logit - best) / temperature), of candidate @i */
 static double
-weight (const LlmSampler *self, guint i)
+weight (const LlmSampler *self, guint first, guint i)
 {
   const LlmCandidate *c = self->candidates;
 
-  return i == 0 ? 1 : exp (((double) c[i].logit - (double) c[0].logit) / self->params.temperature);
+  return i == first ? 1 : exp (((double) c[i].logit - (double) c[first].logit) / self->params.temperature);
 }
 
 gint32
 llm_sampler_sample (LlmSampler *self, const float *logits)
 {
-  guint n = remaining (self, logits);
-  double total = 0, at;
+  const double nothing = 1e-13; /* a candidate that weighs less is there by rounding alone */
+  guint first, end;
+  gboolean open = remaining (self, logits, &first, &end);
+  double at;
 
-  for (guint i = 0; i < n; i++)
-    total += weight (self, i);
-  at = llm_sampler_next_unit (self) * total;
-  for (guint i = 0; i < n; i++)
+  if (end - first == 1)
+    at = llm_sampler_next_unit (self);
+  else
+    at = llm_sampler_next_unit (self) * llm_sampler_mass (self, first, end, open, 1 / self->params.temperature);
+  for (guint i = first; i < end && llm_sampler_reach (self, i) && weight (self, first, i) >= nothing; i++)
     {
-      at -= weight (self, i);
+      at -= weight (self, first, i);
       if (at < 0)
         return self->candidates[i].token;
     }
-  return self->candidates[n - 1].token;
+  return self->candidates[first].token;
 }
 
 guint
 llm_sampler_distribution (LlmSampler *self, const float *logits, gint32 *token, double *probability)
 {
-  guint n = remaining (self, logits);
+  guint first, end, n = 0;
   double total = 0;
 
-  for (guint i = 0; i < n; i++)
-    total += weight (self, i);
-  for (guint i = 0; i < n; i++)
+  remaining (self, logits, &first, &end);
+  for (guint i = first; i < end && llm_sampler_reach (self, i); i++)
+    total += weight (self, first, i);
+  for (guint i = first; i < end; i++, n++)
     {
-      token[i] = self->candidates[i].token;
-      probability[i] = weight (self, i) / total;
+      token[n] = self->candidates[i].token;
+      probability[n] = weight (self, first, i) / total;
     }
   return n;
+}
+
+/* @logit before the first that is smaller, and out with the last when there are @n. Returns how many there are. */
+static guint
+insert (gint32 *token, float *logit, guint have, guint n, gint32 next, float value)
+{
+  guint at = have;
+
+  while (at > 0 && value > logit[at - 1])
+    at--;
+  if (at == n)
+    return have;
+  have = MIN (have + 1, n);
+  for (guint j = have - 1; j > at; j--)
+    {
+      token[j] = token[j - 1];
+      logit[j] = logit[j - 1];
+    }
+  token[at] = next;
+  logit[at] = value;
+  return have;
 }
 
 float
 llm_logprobs (const float *logits, guint n_vocab, gint32 token, guint n, gint32 *top_token, float *top_logprob)
 {
-  double max = -INFINITY, sum = 0, log_sum;
-  guint have = 0;
+  float max = llm_logits_max (logits, n_vocab);
+  double log_sum = (double) max + log (llm_logits_mass (logits, n_vocab, max, 1, NULL));
+  guint have = 0, i = 0;
 
-  for (guint i = 0; i < n_vocab; i++)
-    if (logits[i] > max)
-      max = (double) logits[i];
-  for (guint i = 0; i < n_vocab; i++)
-    if (!isnan (logits[i]))
-      sum += exp ((double) logits[i] - max);
-  log_sum = max + log (sum);
-  for (guint i = 0; i < n_vocab && n > 0; i++)
-    {
-      guint at = have;
-      float value = isnan (logits[i]) ? -INFINITY : logits[i];
-
-      while (at > 0 && value > top_logprob[at - 1])
-        at--;
-      if (at == n)
-        continue;
-      have = MIN (have + 1, n);
-      for (guint j = have - 1; j > at; j--)
-        {
-          top_token[j] = top_token[j - 1];
-          top_logprob[j] = top_logprob[j - 1];
-        }
-      top_token[at] = (gint32) i;
-      top_logprob[at] = value;
-    }
-  for (guint i = 0; i < have; i++)
+  for (n = MIN (n, n_vocab); i < n; i++)
+    have = insert (top_token, top_logprob, have, n, (gint32) i, isnan (logits[i]) ? -INFINITY : logits[i]);
+  for (; n > 0 && (i = llm_logits_next (logits, i, n_vocab, nextafterf (top_logprob[n - 1], INFINITY))) < n_vocab; i++)
+    insert (top_token, top_logprob, have, n, (gint32) i, logits[i]);
+  for (i = 0; i < have; i++)
     top_logprob[i] = (float) ((double) top_logprob[i] - log_sum);
   return isnan (logits[token]) ? -INFINITY : (float) ((double) logits[token] - log_sum);
 }
