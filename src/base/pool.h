@@ -4,8 +4,10 @@
  *
  * llm_pool_run() returns when every piece has been done; the calling thread
  * works too.  Pieces are taken one by one from a shared counter, so a thread
- * whose core is busy with another program simply takes fewer.  Waiting threads
- * spin briefly, then sleep on a condition: an idle pool costs no CPU.
+ * whose core is busy with another program simply takes fewer.  One that loses its
+ * core amid a piece holds up the others: it is left out for milliseconds then, longer
+ * each time.  Waiting threads spin briefly, then sleep on a condition: an idle pool
+ * costs no CPU.
  *
  * One caller at a time (the engine thread); pieces may run on any thread, in
  * any order, and must not depend on which.

@@ -53,6 +53,88 @@ test_back_to_back (void)
     }
 }
 
+/* ---- threads that lose their core ---- */
+
+typedef struct {
+  Job job;
+  GThread *caller;
+  guint delay_us; /* of the other threads, in each piece */
+  _Atomic guint n_others;
+} Slow;
+
+static void
+slow_piece (gpointer data, guint piece)
+{
+  Slow *slow = data;
+
+  if (g_thread_self () != slow->caller)
+    {
+      atomic_fetch_add (&slow->n_others, 1);
+      g_usleep (slow->delay_us);
+    }
+  count_piece (&slow->job, piece);
+}
+
+/* A thread that holds up every job is left out for a while, and comes back: pieces are done once all the time. */
+static void
+test_late (void)
+{
+  g_autoptr (LlmPool) pool = llm_pool_new (3);
+  guint n_late = 0, n_alone = 0;
+
+  for (guint n = 0; n < 100000 && (n_late < 3 || n_alone == 0); n++)
+    {
+      Slow slow = { .caller = g_thread_self (), .delay_us = 3000 };
+
+      llm_pool_run (pool, slow_piece, &slow, 50);
+      for (guint i = 0; i < 51; i++)
+        g_assert_cmpuint (slow.job.done[i], ==, i < 50);
+      n_late += slow.n_others > 0;
+      n_alone += slow.n_others == 0 && n_late > 0;
+      g_usleep (20);
+    }
+  g_assert_cmpuint (n_late, ==, 3);
+  g_assert_cmpuint (n_alone, >, 0);
+}
+
+static gpointer
+spin (gpointer stop)
+{
+  while (!atomic_load ((_Atomic gboolean *) stop))
+    ;
+  return NULL;
+}
+
+/* More programs than cores. */
+static void
+test_load (void)
+{
+  static const guint counts[] = { 2, 3, 8 };
+  g_autoptr (GRand) random = g_rand_new_with_seed (7);
+  _Atomic gboolean stop = FALSE;
+  GThread *threads[4];
+
+  for (gsize i = 0; i < G_N_ELEMENTS (threads); i++)
+    threads[i] = g_thread_new ("spin", spin, &stop);
+  for (gsize c = 0; c < G_N_ELEMENTS (counts); c++)
+    {
+      g_autoptr (LlmPool) pool = llm_pool_new (counts[c]);
+
+      for (guint n = 0; n < 100; n++)
+        {
+          guint n_pieces = (guint) g_rand_int_range (random, 0, 200);
+          g_autofree Job *job = g_new0 (Job, 1);
+
+          llm_pool_run (pool, count_piece, job, n_pieces);
+          for (guint i = 0; i < 201; i++)
+            g_assert_cmpuint (job->done[i], ==, i < n_pieces);
+        }
+    }
+  atomic_store (&stop, TRUE);
+  for (gsize i = 0; i < G_N_ELEMENTS (threads); i++)
+    g_thread_join (threads[i]);
+}
+
 static void
 test_limit (void)
 {
@@ -106,6 +188,8 @@ main (int argc, char **argv)
       g_test_add_data_func (path, GUINT_TO_POINTER (counts[i]), test_once);
     }
   g_test_add_func ("/pool/back-to-back", test_back_to_back);
+  g_test_add_func ("/pool/late", test_late);
+  g_test_add_func ("/pool/load", test_load);
   g_test_add_func ("/pool/limit", test_limit);
   g_test_add_func ("/pool/default", test_default);
   g_test_add_func ("/pool/idle", test_idle);
