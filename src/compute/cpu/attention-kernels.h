@@ -69,3 +69,5 @@ to_half (const float *x, guint16 *h, guint n)
   for (; i < n; i++)
     h[i] = _cvtss_sh (x[i], _MM_FROUND_TO_NEAREST_INT);
 }
+
+#define ATTENTION_KERNELS .dots_f32 = dots_f32, .dots_f16 = dots_f16, .mix_f32 = mix_f32, .mix_f16 = mix_f16

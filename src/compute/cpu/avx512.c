@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* AVX-512 with VNNI: 16 floats; 8-bit products through vpdpbusd on 32 bytes (a block of GGML). */
+/* AVX-512 with VNNI: 16 floats; 8-bit products through vpdpbusd. Few input rows go by 32 bytes, a block of GGML, many by 64. */
 #include <immintrin.h>
 
 #define VF __m512
@@ -30,14 +30,40 @@
 #define VD_LOAD(p) _mm512_cvtps_pd (_mm256_loadu_ps (p))
 #define VD_FMA(a, b, c) _mm512_fmadd_pd (a, b, c)
 #define VD_SUM(v) _mm512_reduce_add_pd (v)
-/* vpdpbusd wants unsigned on one side: |w| . (x with w's sign) */
-#define DOT_Q8(w, x, start) _mm256_dpbusd_epi32 (start, _mm256_abs_epi8 (w), _mm256_sign_epi8 (x, w))
-#define DOT_Q4(w, x, start) _mm256_dpbusd_epi32 (start, w, x)
 
-#define DOT_U8(w, x) _mm256_dpbusd_epi32 (_mm256_setzero_si256 (), w, x)
-#define UNPACK_WIDE
+#define DOT_256(sum, q, x) _mm256_dpbusd_epi32 (sum, q, x)
+#include "compute/cpu/vnni.h"
 
-#include "compute/cpu/simd-kernels.h"
+#include "compute/cpu/gemm-512.h"
+
+/* Tiles of 4 x 48, then 4 x 32 or 8 x 16; the last 8 input rows or fewer in half the width. */
+#define GEMM_VNNI(name, group, zero_log2)                                                                                                  \
+  static void gemm_##name (const LlmUnpacked *w, gsize w_stride, guint n_w, const LlmQ8Lanes *x, gsize x_stride, guint n_x,                \
+                           guint n_blocks, float *acc, gsize acc_stride)                                                                   \
+  {                                                                                                                                        \
+    for (guint step; n_x > 0; n_x -= MIN (n_x, step), x += step / 16 * x_stride, acc += step)                                              \
+      {                                                                                                                                    \
+        guint n_tiles = n_x / 16 + (n_x % 16 > 8);                                                                                         \
+                                                                                                                                           \
+        step = n_tiles == 3 || n_tiles > 4 ? 48 : n_tiles >= 2 ? 32 : 16;                                                                  \
+        if (step == 48)                                                                                                                    \
+          for (guint n = 0; n < n_w; n += 4)                                                                                               \
+            gemm_512_tile (w + n, w_stride, x, x_stride, 0, n_blocks, acc + n * acc_stride, acc_stride, group, zero_log2, 4, 3);           \
+        else if (step == 32)                                                                                                               \
+          for (guint n = 0; n < n_w; n += 4)                                                                                               \
+            gemm_512_tile (w + n, w_stride, x, x_stride, 0, n_blocks, acc + n * acc_stride, acc_stride, group, zero_log2, 4, 2);           \
+        else if (n_x > 8)                                                                                                                  \
+          for (guint n = 0; n < n_w; n += 8)                                                                                               \
+            gemm_512_tile (w + n, w_stride, x, x_stride, 0, n_blocks, acc + n * acc_stride, acc_stride, group, zero_log2, 8, 1);           \
+        else                                                                                                                               \
+          for (guint n = 0; n < n_w; n += 8)                                                                                               \
+            gemm_256_tile (w + n, w_stride, x, x_stride, 0, n_blocks, acc + n * acc_stride, acc_stride, group, zero_log2, 8, 1);           \
+      }                                                                                                                                    \
+  }
+
+GEMM_VNNI_CLASSES
+
+#include "compute/cpu/product-kernels.h"
 #include "compute/cpu/attention-kernels.h"
 #include "compute/cpu/row-kernels.h"
 
@@ -48,4 +74,4 @@ usable (void)
          && __builtin_cpu_supports ("avx512vnni") && __builtin_cpu_supports ("fma") && llm_cpu_has_f16c ();
 }
 
-const LlmCpuKernels llm_cpu_avx512_vnni = SIMD_KERNELS ("avx512-vnni");
+const LlmCpuKernels llm_cpu_avx512_vnni = { .name = "avx512-vnni", .usable = usable, .noise = 0.08, PRODUCT_KERNELS, ATTENTION_KERNELS, ROW_KERNELS };

@@ -22,14 +22,55 @@ cpu_executable_free (LlmExecutable *executable)
   g_free (self->buffer);
   g_free ((gpointer) self->rope_freq);
   g_free (self->rope_table);
-  g_free (self->q8);
+  g_free (self->products.chunks);
+  g_free (self->products.lanes);
+  g_free (self->products.x);
+  g_free (self->products.q8);
+  g_free (self->products.y);
+  g_free (self->products.group);
   g_free (self);
+}
+
+/* What the largest of the products needs. */
+static gboolean
+allocate_products (LlmCpuExecutable *self, const LlmPlan *plan, const LlmRunLimits *limits)
+{
+  LlmCpuProducts *p = &self->products;
+  gsize rows = MAX (limits->max_rows, limits->max_out), pairs = rows, groups = 1, chunks = 1, lanes = 1;
+
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    {
+      const LlmOp *op = llm_plan_op (plan, i);
+      gsize cols, n_chunks, used, experts;
+
+      if (op->kind != LLM_OP_MATMUL && op->kind != LLM_OP_EXPERT_MATMUL)
+        continue;
+      cols = llm_plan_weight_at (plan, op->w)->n_cols;
+      n_chunks = (cols + LLM_CHUNK - 1) / LLM_CHUNK;
+      used = op->kind == LLM_OP_MATMUL ? 1 : op->p.expert.n_used;
+      experts = op->kind == LLM_OP_MATMUL ? 1 : op->p.expert.n_experts;
+      pairs = MAX (pairs, rows * used);
+      groups = MAX (groups, experts);
+      if (llm_cpu_coded (self->device->kernels, llm_plan_weight_at (plan, op->w)->dtype) == NULL)
+        continue;
+      chunks = MAX (chunks, rows * (llm_plan_value (plan, op->x)->width / cols) * n_chunks);
+      if (rows * used > LLM_GEMV_ROWS) /* every group may have a tile that is not full */
+        lanes = MAX (lanes, (rows * used / LLM_LANES + MIN (experts, rows * used / LLM_GEMV_ROWS)) * n_chunks);
+    }
+  p->chunks = g_try_new (LlmQ8Chunk, chunks);
+  p->lanes = g_try_new (LlmQ8Lanes, lanes);
+  p->x = g_try_new (const float *, pairs);
+  p->q8 = g_try_new (const LlmQ8Chunk *, pairs);
+  p->y = g_try_new (float *, pairs);
+  p->group = g_try_new (LlmCpuGroup, groups);
+  self->parent.memory_bytes += chunks * sizeof (LlmQ8Chunk) + lanes * sizeof (LlmQ8Lanes) + pairs * 3 * sizeof (gpointer) + groups * sizeof (LlmCpuGroup);
+  return p->chunks != NULL && p->lanes != NULL && p->x != NULL && p->q8 != NULL && p->y != NULL && p->group != NULL;
 }
 
 static gboolean
 allocate (LlmCpuExecutable *self, const LlmPlan *plan, const LlmRunLimits *limits)
 {
-  gsize n_ops = llm_plan_n_ops (plan), rope_dim = 2, quantised_width = 0;
+  gsize n_ops = llm_plan_n_ops (plan), rope_dim = 2;
 
   self->buffer = g_new0 (float *, MAX (llm_plan_n_buffers (plan), 1));
   for (guint i = 0; i < llm_plan_n_buffers (plan); i++)
@@ -47,13 +88,10 @@ allocate (LlmCpuExecutable *self, const LlmPlan *plan, const LlmRunLimits *limit
 
       if (op->kind == LLM_OP_ROPE)
         rope_dim = MAX (rope_dim, op->p.rope.dim);
-      if (op->kind == LLM_OP_MATMUL || op->kind == LLM_OP_EXPERT_MATMUL)
-        quantised_width = MAX (quantised_width, llm_plan_value (plan, op->x)->width);
     }
-  self->q8 = g_try_new (LlmQ8Block, limits->max_rows * (quantised_width / 32 + 1));
   self->rope_table = g_try_new (float, limits->max_rows * rope_dim);
-  self->parent.memory_bytes += limits->max_rows * ((quantised_width / 32 + 1) * sizeof (LlmQ8Block) + rope_dim * sizeof (float));
-  return self->q8 != NULL && self->rope_table != NULL;
+  self->parent.memory_bytes += limits->max_rows * rope_dim * sizeof (float);
+  return self->rope_table != NULL && allocate_products (self, plan, limits);
 }
 
 static LlmExecutable *
@@ -91,7 +129,7 @@ cpu_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch, G
 
   self->batch = batch;
   self->kv = (LlmCpuKv *) kv;
-  self->q8_of = LLM_NONE;
+  self->products.chunks_of = self->products.lanes_of = LLM_NONE;
   self->rope_of = NULL;
   return TRUE;
 }
@@ -166,7 +204,7 @@ cpu_noise (const LlmDevice *device, const LlmDtypeInfo *dtype)
 
   if (kernels->noise == 0)
     return 0;
-  return llm_cpu_matmul_row (kernels, dtype)->quantised ? kernels->noise : 1e-4;
+  return llm_cpu_coded (kernels, dtype) != NULL ? kernels->noise : 1e-4;
 }
 
 static void

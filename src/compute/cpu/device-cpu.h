@@ -22,12 +22,31 @@ typedef struct {
   guint8 *v_bytes;       /* (in bytes) */
 } LlmCpuKv;
 
+/* Rows that go through the same weight rows: all of a plain product, those of one expert else. */
+typedef struct {
+  guint first, n_rows; /* in the arrays below */
+  guint tile;          /* of lanes, where there are more rows than LLM_GEMV_ROWS */
+  gsize weight;        /* row */
+} LlmCpuGroup;
+
+/* The inputs and outputs of the product under way. */
+typedef struct {
+  LlmQ8Chunk *chunks;  /* rows of n_chunks */
+  LlmQ8Lanes *lanes;   /* tiles of n_chunks */
+  LlmValueId chunks_of, lanes_of; /* the value that they hold in this run */
+  guint n_chunks;
+  const float **x;     /* [rows, experts used], as are q8 and y */
+  const LlmQ8Chunk **q8;
+  float **y;
+  LlmCpuGroup *group;
+  guint n_groups;
+} LlmCpuProducts;
+
 typedef struct {
   LlmExecutable parent;
   float **buffer;      /* [n_buffers], rows of buffer_width */
   float *logits;       /* (in buffer) */
-  LlmQ8Block *q8;      /* [max_rows, max quantised width / 32] */
-  LlmValueId q8_of;    /* the value whose rows q8 holds in this run */
+  LlmCpuProducts products;
   const double **rope_freq; /* [n_ops]: [dim / 2] of each rope op, NULL elsewhere; of rope_owned */
   GPtrArray *rope_owned;
   float *rope_table;   /* [max_rows, dim]: cos, sin of the ops that share rope_of's frequencies */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The inner loops that differ by instruction set; everything else of the CPU device is
- * written once.  Every product is of one weight row and one input row alone, in a fixed order,
- * so that a row's result does not depend on the rows beside it.
+ * written once.  Every product is of one weight row and one input row alone, in a fixed order.
  */
 #pragma once
 
@@ -13,38 +12,25 @@
 #include "compute/cpu/unpack.h"
 #include "compute/ops.h"
 
-/* Input rows of the quantised kernels: blocks of 32, y = d * q. */
-typedef struct {
-  float d;
-  gint32 minus_8_sum; /* -8 times the sum of q */
-  float sum[2];       /* of y, columns 0-15 and 16-31 */
-  gint8 q[32];        /* -127..127 */
-} LlmQ8Block;
-
-/* y[r * y_stride + n] = dot (weight row n, input row r) for n < @n_w, r < @n_x; rows of @k elements.
- * Input rows are float[k], or LlmQ8Block[k / 32] when the kernel's quantised flag is set. */
-typedef void (*LlmMatmulKernel) (const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y, gsize y_stride);
-
-typedef struct {
-  LlmMatmulKernel run;
-  gboolean quantised; /* input rows are LlmQ8Block */
-} LlmMatmulRow;
+/* y[r][first + n] = w row n . x[r], n < @n_w, r < @n_x; @k columns. */
+typedef void (*LlmFloatProduct) (const guint8 *w, gsize w_stride, guint n_w, const float *const *x, guint n_x, guint k, float *const *y, gsize first);
 
 typedef struct {
   const char *name; /* "scalar", "avx2", ... */
   gboolean (*usable) (void);
-  LlmMatmulRow f32, f16, bf16, q8_0, q4_0; /* types that have a kernel of their own */
-  LlmUnpack (*find_unpack) (LlmDtype dtype); /* types that go through the form of unpack.h; NULL for others */
-  LlmMatmulKernel unpacked;                  /* weight rows of LlmUnpackedBlock, quantised inputs */
+  LlmFloatProduct f32, f16, bf16;
+  const LlmCodedType *(*coded) (guint32 dtype); /* how a type is multiplied through bytes; NULL for others */
+  void (*quantise) (const float *x, LlmQ8Chunk *q, guint k);
+  /* y[r][first + n] = acc[n * stride + r], n < @n_w, r < @n_x; whole groups of 4 are read. */
+  void (*store_lanes) (const float *acc, gsize stride, guint n_w, guint n_x, float *const *y, gsize first);
   /* The same for any type, by its definition; NULL but for "scalar", which has nothing else. */
-  void (*definition) (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y,
-                      gsize y_stride);
+  void (*definition) (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const float *const *x, guint n_x, guint k, float *const *y,
+                      gsize first);
   /* The tokens of one page, @stride bytes apart: score[t] = scale * q . k[t]; y += sum over t of a[t] * v[t]. */
   void (*dots_f32) (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score);
   void (*dots_f16) (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score);
   void (*mix_f32) (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint dim);
   void (*mix_f16) (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint dim);
-  void (*quantise) (const float *x, LlmQ8Block *q, guint k);
   void (*to_half) (const float *x, guint16 *h, guint n);
   /* Element by element; y may be x. add_scaled: y += a x. */
   void (*glu) (LlmActivation act, const float *x, const float *z, float *y, gsize n);
@@ -74,11 +60,20 @@ llm_cpu_has_f16c (void)
 }
 #endif
 
-/* The kernel of weights of @dtype: whether it wants quantised input rows. Never NULL. */
-const LlmMatmulRow *llm_cpu_matmul_row (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype);
-/* An LlmMatmulKernel for any type. */
-void llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride,
-                      guint n_x, guint k, float *y, gsize y_stride);
+/* Input rows of a product, in the form that its kernel reads. */
+typedef struct {
+  const float *const *x;        /* [n_x]: rows of k floats; for types that are not coded */
+  const LlmQ8Chunk *const *q8;  /* [n_x]: rows of chunks; up to LLM_GEMV_ROWS rows */
+  const LlmQ8Lanes *lanes;      /* tiles of 16 rows, @lanes_stride apart; for more */
+  gsize lanes_stride;
+} LlmCpuInput;
+
+/* How weights of @dtype are multiplied through bytes; NULL: inputs stay floats. */
+const LlmCodedType *llm_cpu_coded (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype);
+/* y[r][first + n] = w row n . x row r for n < @n_w, r < @n_x; @k columns, a multiple of the type's block.
+ * A row's result does not depend on the rows beside it, but for which of the two kernels of coded types their number calls for. */
+void llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const LlmCpuInput *x, guint n_x,
+                      guint k, float *const *y, gsize first);
 
 /* NULL but in tests that emulate instructions which this CPU lacks: whether those of the kernels @name are. */
 extern gboolean (*llm_cpu_isa_emulated) (const char *name);

@@ -1,80 +1,100 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which kernel multiplies which type.  A type without one of its own is unpacked to bytes with scales (unpack.h), or
- * else decoded to floats, a few weight rows and columns at a time so that they stay in the L1 cache.
- *
- * The pieces of a sum follow the columns alone: a row's result does not depend on the rows beside it.
+ * Which kernel multiplies which type, and the blocking of what comes through caches.  Types that are neither plain floats
+ * nor coded (unpack.h) are decoded to floats, a few weight rows and columns at a time so that they stay in the L1 cache.
  */
 #include "compute/cpu/kernels.h"
 
-#define TILE_ROWS 4
-#define TILE_COLS 1024 /* a multiple of every block size and vector width */
-#define INPUT_ROWS 16
+#include <string.h>
 
-const LlmMatmulRow *
-llm_cpu_matmul_row (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype)
+const LlmCodedType *
+llm_cpu_coded (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype)
 {
-  static const LlmMatmulRow decoded, unpacked = { NULL, TRUE };
+  return kernels->coded != NULL ? kernels->coded (dtype->id) : NULL;
+}
 
-  switch (dtype->id)
+/* ---- through bytes, many input rows ---- */
+
+#define PANEL_CHUNKS 128 /* of LlmUnpacked, 384 bytes each: with many input rows in the L2 cache, with few in the L1 cache */
+#define PANEL_ROWS 64
+#define INPUT_ROWS 256   /* that a panel is unpacked for */
+#define FEW_ROWS 32
+
+/* A panel of weight rows, as many chunks of columns as fit, times up to INPUT_ROWS rows. */
+static void
+add_panel (const LlmCodedType *coded, const guint8 *w, gsize w_stride, guint n_w, guint n_cols, gsize chunk_bytes, const LlmQ8Lanes *x, gsize x_stride,
+           guint n_x, float *acc, gsize acc_stride)
+{
+  LlmUnpacked panel[PANEL_CHUNKS];
+  guint rows = (n_w + 7) & ~7u, depth = PANEL_CHUNKS / rows;
+
+  for (guint at = 0; at < n_cols; at += depth * LLM_CHUNK)
     {
-    case LLM_DTYPE_F32:
-      return &kernels->f32;
-    case LLM_DTYPE_F16:
-      return &kernels->f16;
-    case LLM_DTYPE_BF16:
-      return &kernels->bf16;
-    case LLM_DTYPE_Q8_0:
-      return &kernels->q8_0;
-    case LLM_DTYPE_Q4_0:
-      return &kernels->q4_0;
-    default:
-      return kernels->find_unpack != NULL && kernels->find_unpack (dtype->id) != NULL ? &unpacked : &decoded;
+      guint cols = MIN (depth * LLM_CHUNK, n_cols - at);
+
+      for (guint n = 0; n < n_w; n++)
+        coded->unpack (w + n * w_stride + at / LLM_CHUNK * chunk_bytes, panel + n, rows, cols);
+      for (guint n = n_w; n < rows; n++)
+        for (guint c = 0; c < (cols + LLM_CHUNK - 1) / LLM_CHUNK; c++)
+          memset (&panel[c * rows + n], 0, sizeof *panel);
+      coded->gemm (panel, rows, rows, x + at / LLM_CHUNK, x_stride, n_x, cols / 32, acc, acc_stride);
     }
 }
 
-/* A tile of weight rows that a kernel can read, and what a column of it and of the inputs takes. */
-typedef struct {
-  LlmMatmulKernel kernel;
-  LlmUnpack unpack; /* NULL: decoded to floats */
-  const LlmDtypeInfo *dtype;
-  union {
-    float decoded[TILE_ROWS][TILE_COLS];
-    LlmUnpackedBlock unpacked[TILE_ROWS][TILE_COLS / 32];
-  } rows;
-} Tile;
-
 static void
-fill_row (Tile *tile, guint row, const guint8 *w, guint n_cols)
+by_panels (const LlmCpuKernels *kernels, const LlmCodedType *coded, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w,
+           const LlmCpuInput *x, guint n_x, guint k, float *const *y, gsize first)
 {
-  if (tile->unpack != NULL)
-    tile->unpack (w, tile->rows.unpacked[row], n_cols);
-  else
-    tile->dtype->decode (w, tile->rows.decoded[row], n_cols);
+  float acc[PANEL_ROWS * INPUT_ROWS];
+  guint panel = n_x <= FEW_ROWS ? 8 : PANEL_ROWS;
+  gsize chunk_bytes = (gsize) LLM_CHUNK / dtype->block_elems * dtype->block_bytes;
+
+  for (guint n = 0; n < n_w; n += panel)
+    for (guint r = 0; r < n_x; r += INPUT_ROWS)
+      {
+        guint rows = MIN (panel, n_w - n), count = MIN (INPUT_ROWS, n_x - r);
+        gsize stride = (count + 15) & ~15u;
+
+        memset (acc, 0, ((rows + 7) & ~7u) * stride * sizeof (float));
+        add_panel (coded, w + n * w_stride, w_stride, rows, k, chunk_bytes, x->lanes + r / LLM_LANES * x->lanes_stride, x->lanes_stride, count, acc, stride);
+        kernels->store_lanes (acc, stride, rows, count, y + r, first + n);
+      }
 }
+
+/* ---- through floats ---- */
+
+#define TILE_ROWS 4
+#define TILE_COLS 1024 /* a multiple of every block size and vector width */
+#define TILE_INPUTS 16
 
 /* y += tile . x, the input rows a few at a time */
 static void
-add_tile (const Tile *tile, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint n_cols, float *y, gsize y_stride)
+add_tile (LlmFloatProduct product, const guint8 *tile, guint n_w, const float *const *x, guint n_x, guint at, guint n_cols, float *const *y, gsize first)
 {
-  gsize stride = tile->unpack != NULL ? sizeof tile->rows.unpacked[0] : sizeof tile->rows.decoded[0];
-  float part[INPUT_ROWS][TILE_ROWS];
+  float part[TILE_INPUTS][TILE_ROWS], *out[TILE_INPUTS];
+  const float *in[TILE_INPUTS];
 
-  for (guint r = 0; r < n_x; r += INPUT_ROWS)
+  for (guint r = 0; r < n_x; r += TILE_INPUTS)
     {
-      guint n = MIN (INPUT_ROWS, n_x - r);
+      guint n = MIN (TILE_INPUTS, n_x - r);
 
-      tile->kernel ((const guint8 *) &tile->rows, stride, n_w, x + r * x_stride, x_stride, n, n_cols, part[0], TILE_ROWS);
+      for (guint j = 0; j < n; j++)
+        {
+          in[j] = x[r + j] + at;
+          out[j] = part[j];
+        }
+      product (tile, TILE_COLS * sizeof (float), n_w, in, n, n_cols, out, 0);
       for (guint j = 0; j < n; j++)
         for (guint i = 0; i < n_w; i++)
-          y[(r + j) * y_stride + i] += part[j][i];
+          y[r + j][first + i] += part[j][i];
     }
 }
 
 static void
-by_tiles (Tile *tile, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y, gsize y_stride)
+by_tiles (LlmFloatProduct product, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const float *const *x, guint n_x, guint k,
+          float *const *y, gsize first)
 {
-  const LlmDtypeInfo *dtype = tile->dtype;
+  float tile[TILE_ROWS][TILE_COLS];
 
   for (guint n = 0; n < n_w; n += TILE_ROWS)
     {
@@ -82,35 +102,49 @@ by_tiles (Tile *tile, const guint8 *w, gsize w_stride, guint n_w, const guint8 *
 
       for (guint r = 0; r < n_x; r++)
         for (guint i = 0; i < rows; i++)
-          y[r * y_stride + n + i] = 0;
+          y[r][first + n + i] = 0;
       for (guint at = 0; at < k; at += TILE_COLS)
         {
           guint cols = MIN (TILE_COLS, k - at);
-          gsize x_at = tile->unpack != NULL ? at / 32 * sizeof (LlmQ8Block) : at * sizeof (float);
 
           for (guint i = 0; i < rows; i++)
-            fill_row (tile, i, w + (n + i) * w_stride + (gsize) at / dtype->block_elems * dtype->block_bytes, cols);
-          add_tile (tile, rows, x + x_at, x_stride, n_x, cols, y + n, y_stride);
+            dtype->decode (w + (n + i) * w_stride + (gsize) at / dtype->block_elems * dtype->block_bytes, tile[i], cols);
+          add_tile (product, (const guint8 *) tile, rows, x, n_x, at, cols, y, first + n);
         }
     }
 }
 
-void
-llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride,
-                 guint n_x, guint k, float *y, gsize y_stride)
+static LlmFloatProduct
+float_product (const LlmCpuKernels *kernels, guint32 dtype)
 {
-  const LlmMatmulRow *row = llm_cpu_matmul_row (kernels, dtype);
-  Tile tile;
+  switch (dtype)
+    {
+    case LLM_DTYPE_F32:
+      return kernels->f32;
+    case LLM_DTYPE_F16:
+      return kernels->f16;
+    case LLM_DTYPE_BF16:
+      return kernels->bf16;
+    default:
+      return NULL;
+    }
+}
+
+void
+llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const LlmCpuInput *x, guint n_x, guint k,
+                 float *const *y, gsize first)
+{
+  const LlmCodedType *coded = llm_cpu_coded (kernels, dtype);
+  LlmFloatProduct product = float_product (kernels, dtype->id);
 
   if (kernels->definition != NULL)
-    kernels->definition (dtype, w, w_stride, n_w, x, x_stride, n_x, k, y, y_stride);
-  else if (row->run != NULL)
-    row->run (w, w_stride, n_w, x, x_stride, n_x, k, y, y_stride);
+    kernels->definition (dtype, w, w_stride, n_w, x->x, n_x, k, y, first);
+  else if (coded != NULL && n_x <= LLM_GEMV_ROWS)
+    coded->gemv (w, w_stride, n_w, x->q8, n_x, k, y, first);
+  else if (coded != NULL)
+    by_panels (kernels, coded, dtype, w, w_stride, n_w, x, n_x, k, y, first);
+  else if (product != NULL)
+    product (w, w_stride, n_w, x->x, n_x, k, y, first);
   else
-    {
-      tile.dtype = dtype;
-      tile.unpack = kernels->find_unpack (dtype->id);
-      tile.kernel = tile.unpack != NULL ? kernels->unpacked : kernels->f32.run;
-      by_tiles (&tile, w, w_stride, n_w, x, x_stride, n_x, k, y, y_stride);
-    }
+    by_tiles (kernels->f32, dtype, w, w_stride, n_w, x->x, n_x, k, y, first);
 }

@@ -43,8 +43,8 @@ llm_cpu_run_rope (LlmCpuJob *job, guint op_index)
       self->rope_of = self->rope_freq[op_index];
       llm_cpu_run_rows (job, rope_table_piece, 16 * job->op->p.rope.dim);
     }
-  if (self->q8_of == job->op->x)
-    self->q8_of = LLM_NONE; /* changed in place */
+  if (self->products.chunks_of == job->op->x)
+    self->products.chunks_of = LLM_NONE; /* changed in place */
   llm_cpu_run_rows (job, rope_piece, job->x_width);
 }
 

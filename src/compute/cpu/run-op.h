@@ -16,6 +16,7 @@ typedef struct {
   float *y;
   guint x_width, z_width, y_width;
   const LlmWeight *w, *b;
+  guint n_out, tile_rows, n_tiles; /* of products: columns of one expert's output; weight rows of a piece; pieces of a group */
 } LlmCpuJob;
 
 /* Vectors of a file may stand at any address. */
@@ -45,4 +46,3 @@ void llm_cpu_run_elements (LlmCpuJob *job); /* GLU, ADD, SCALE */
 void llm_cpu_run_rope (LlmCpuJob *job, guint op_index);
 void llm_cpu_run_attention (LlmCpuJob *job);
 void llm_cpu_run_matmul (LlmCpuJob *job);
-void llm_cpu_run_expert_matmul (LlmCpuJob *job);

@@ -10,15 +10,13 @@
 #define PIECE 256 /* elements decoded at a time; a multiple of every block size */
 
 static void
-matmul (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const guint8 *x, gsize x_stride, guint n_x, guint k, float *y,
-        gsize y_stride)
+matmul (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const float *const *x, guint n_x, guint k, float *const *y, gsize first)
 {
   float piece[PIECE];
 
   for (guint n = 0; n < n_w; n++)
     for (guint r = 0; r < n_x; r++)
       {
-        const float *row = (const float *) (gconstpointer) (x + r * x_stride);
         double sum = 0;
 
         for (guint at = 0; at < k; at += PIECE)
@@ -27,9 +25,9 @@ matmul (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, c
 
             dtype->decode (w + n * w_stride + (gsize) at / dtype->block_elems * dtype->block_bytes, piece, count);
             for (guint i = 0; i < count; i++)
-              sum += (double) piece[i] * (double) row[at + i];
+              sum += (double) piece[i] * (double) x[r][at + i];
           }
-        y[r * y_stride + n] = (float) sum;
+        y[r][first + n] = (float) sum;
       }
 }
 
