@@ -184,6 +184,7 @@ add_head (JsonBuilder *b, const LlmBenchReport *self)
   json_builder_end_object (b);
   add_number (b, "load-ms", self->load_s * 1e3);
   add_count (b, "memory-bytes", llm_model_memory_bytes (self->model));
+  add_count (b, "kv-bytes", self->kv_bytes);
   add_count (b, "peak-rss-bytes", self->peak_rss);
 }
 

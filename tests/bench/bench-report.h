@@ -28,6 +28,7 @@ typedef struct {
   LlmModel *model;
   double load_s;
   guint64 peak_rss;       /* bytes */
+  guint64 kv_bytes;       /* of the KV cache, when it is full */
   GArray *results;        /* LlmBenchResult */
 } LlmBenchReport;
 

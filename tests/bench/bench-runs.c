@@ -20,6 +20,7 @@ struct _LlmBenchRunner {
   LlmModel *model; /* (owned) */
   GHashTable *texts;
   double load_s;
+  guint64 kv_bytes;
   guint64 next_id;
   guint32 next_uid;
 
@@ -109,6 +110,7 @@ load (LlmBenchRunner *self, int fd, const LlmBenchSettings *settings, GError **e
   g_autoptr (GAsyncResult) result = NULL;
   gint64 began = g_get_monotonic_time ();
 
+  self->kv_bytes = load_settings.kv_bytes;
   if (load_settings.kv_bytes == 0)
     return FALSE;
   llm_engine_load_async (self->engine, "model", &fd, 1, &load_settings, NULL, on_loaded, &result);
@@ -158,6 +160,12 @@ double
 llm_bench_runner_load_s (const LlmBenchRunner *self)
 {
   return self->load_s;
+}
+
+guint64
+llm_bench_runner_kv_bytes (const LlmBenchRunner *self)
+{
+  return self->kv_bytes;
 }
 
 LlmModel *

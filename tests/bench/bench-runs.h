@@ -41,6 +41,8 @@ typedef struct _LlmBenchRunner LlmBenchRunner;
 LlmBenchRunner *llm_bench_runner_new (const char *path, const LlmBenchSettings *settings, GError **error);
 void llm_bench_runner_free (LlmBenchRunner *self);
 double llm_bench_runner_load_s (const LlmBenchRunner *self);
+/* Of the KV cache, when it is full. */
+guint64 llm_bench_runner_kv_bytes (const LlmBenchRunner *self);
 LlmModel *llm_bench_runner_model (LlmBenchRunner *self); /* (transfer none) */
 /* @run counts the runs of a case: what is new in a prompt depends on it. */
 gboolean llm_bench_runner_run (LlmBenchRunner *self, const LlmBenchCase *c, guint run, LlmBenchTimes *times, GError **error);

@@ -17,7 +17,7 @@
 typedef struct {
   char *model, *device, *isa, *kv, *streams, *depth, *json;
   int n_threads, n_repeat, prompt, decode;
-  gboolean no_ops;
+  gboolean no_ops, first_token;
 } Options;
 
 static void
@@ -53,7 +53,7 @@ parse_options (Options *o, int *argc, char ***argv, GError **error)
     { "model", 'm', 0, G_OPTION_ARG_FILENAME, &o->model, "The model; may be given without --model", "GGUF" },
     { "device", 'd', 0, G_OPTION_ARG_STRING, &o->device, "cpu, cpu:avx2, vulkan0 ... (the best)", "ID" },
     { "threads", 't', 0, G_OPTION_ARG_INT, &o->n_threads, "Threads of the CPU device (one per CPU)", "N" },
-    { "isa", 'i', 0, G_OPTION_ARG_STRING, &o->isa, "Kernels of the CPU device: scalar, avx2, avx512-vnni (the best)", "NAME" },
+    { "isa", 'i', 0, G_OPTION_ARG_STRING, &o->isa, "Kernels of the CPU device: scalar, avx2, avx-vnni, avx512-vnni, amx (LLM_CPU_ISA, or the best)", "NAME" },
     { "kv", 'k', 0, G_OPTION_ARG_STRING, &o->kv, "Type of the KV cache: f16 or f32 (f16)", "TYPE" },
     { "prompt", 'p', 0, G_OPTION_ARG_INT, &o->prompt, "Tokens of the prompts of a prefill together; 0 = no prefill (512)", "N" },
     { "decode", 'n', 0, G_OPTION_ARG_INT, &o->decode, "Tokens that each stream generates; 0 = no decode (128)", "N" },
@@ -61,6 +61,7 @@ parse_options (Options *o, int *argc, char ***argv, GError **error)
     { "depth", 'D', 0, G_OPTION_ARG_STRING, &o->depth, "Tokens that stand in the context before (0)", "N,N..." },
     { "repeat", 'r', 0, G_OPTION_ARG_INT, &o->n_repeat, "Runs of each test; figures are medians (5)", "N" },
     { "no-ops", 0, 0, G_OPTION_ARG_NONE, &o->no_ops, "Leave out the profile of the ops", NULL },
+    { "first-token", 0, 0, G_OPTION_ARG_NONE, &o->first_token, "One token of a fresh process, nothing else: writes the time of the monotonic clock when it came", NULL },
     { "json", 'j', 0, G_OPTION_ARG_FILENAME, &o->json, "Write the figures as JSON too; - = on standard output, instead of the tables", "FILE" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
   };
@@ -260,6 +261,19 @@ check_window (const LlmModel *model, const Options *o, const GArray *streams, gu
   return bad (error, "the model's context window is %u tokens, these tests need %u; take a smaller --prompt, --decode or --depth", window, needed);
 }
 
+/* For whoever has started this process and looked at the clock then. */
+static gboolean
+first_token (LlmBenchRunner *runner, const Options *o, GError **error)
+{
+  const LlmBenchCase c = { .n_streams = 1, .prompt = (guint) o->prompt, .decode = 1 };
+  LlmBenchTimes t;
+
+  if (!llm_bench_runner_run (runner, &c, 1, &t, error))
+    return FALSE;
+  printf ("{\"first-token-us\": %" G_GINT64_FORMAT "}\n", t.end_us);
+  return TRUE;
+}
+
 static gboolean
 bench (Options *o, GError **error)
 {
@@ -280,6 +294,8 @@ bench (Options *o, GError **error)
       || (depths = parse_list (o->depth, "depth", 0, LLM_MODEL_MAX_CONTEXT / 2, error)) == NULL)
     return FALSE;
   split_device (o);
+  if (o->isa == NULL)
+    o->isa = g_strdup (g_getenv ("LLM_CPU_ISA"));
   settings.device = o->device;
   settings.isa = o->isa;
   settings.context_window = largest (depths) + (guint) MAX (o->prompt, o->decode + 16) + 16;
@@ -287,12 +303,15 @@ bench (Options *o, GError **error)
   runner = llm_bench_runner_new (o->model, &settings, error);
   if (runner == NULL || !check_window (llm_bench_runner_model (runner), o, streams, settings.context_window, error))
     return FALSE;
+  if (o->first_token)
+    return first_token (runner, o, error);
   loaded_rss = peak_rss ();
   machine = llm_bench_machine_new ((guint) o->n_threads, o->isa, effort);
   reset_peak_rss ();
   report.machine = machine;
   report.model = llm_bench_runner_model (runner);
   report.load_s = llm_bench_runner_load_s (runner);
+  report.kv_bytes = llm_bench_runner_kv_bytes (runner);
   if (!run_all (runner, o, streams, depths, results, error))
     return FALSE;
   report.peak_rss = MAX (loaded_rss, peak_rss ());

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
@@ -68,7 +69,7 @@ def test_bench(folder):
     text = run(BENCH, '--prompt', '64', '--decode', '16', '--repeat', '1', '--streams', '1,4', '--depth', '0,64', '--device', 'cpu', '--threads', '1',
                '--json', path, MODEL)
     j = json.load(open(path))
-    assert set(j) == {'format', 'version', 'machine', 'model', 'device', 'load-ms', 'memory-bytes', 'peak-rss-bytes', 'results'}, set(j)
+    assert set(j) == {'format', 'version', 'machine', 'model', 'device', 'load-ms', 'memory-bytes', 'kv-bytes', 'peak-rss-bytes', 'results'}, set(j)
     assert j['format'] == 'local-llm-bench/1' and j['device']['id'] == 'cpu' and j['machine']['threads'] == 1
     assert all(j['machine'][k] > 0 for k in ('read-gb-per-second', 'int8-gop-per-second', 'f32-gflop-per-second')) and j['machine']['isa']
     assert j['model']['architecture'] == 'llama' and j['model']['parameters'] > 500000 and j['model']['quantization'] == 'Q8_0'
@@ -85,6 +86,10 @@ def test_bench(folder):
         passes = matmul[0]['calls'] / 36  # this model is so fast that streams may run one after the other
         assert passes in (range(1, 5) if r['test'].startswith('pp') else range(1, 15 * r['streams'] + 1) if r['streams'] > 1 else (15,)), r
         assert r['test'] in text
+    before = time.monotonic()
+    came = json.loads(run(BENCH, '--first-token', '--prompt', '16', '-s', '1', '-d', 'cpu', MODEL))['first-token-us'] / 1e6
+    assert before < came < time.monotonic()
+    assert j['kv-bytes'] >= 4 * 80 * 2 * 2 * 64  # tokens, keys and values, f16, at least 64 wide
     table = run(sys.executable, MARKDOWN, path)
     assert '| tiny-stories |' in table and 'tg16x4@d64' in table and '| tiny-stories | pp64 | Q8_0 |' in table, table
     assert json.loads(run(BENCH, '--prompt', '0', '--decode', '2', '-r', '1', '-s', '1', '--no-ops', '-d', 'cpu', '--json', '-', MODEL))['results'][0]['ops'] == []
