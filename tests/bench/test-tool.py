@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 generate_all = importlib.import_module('generate-all')
 TOOL, BENCH, MODEL = (os.environ[k] for k in ('LLM_GENERATE_MODEL', 'LLM_BENCH', 'LLM_BENCH_MODEL'))
 
-MARKDOWN = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'markdown.py')
+MARKDOWN, TABLE, PEER = (os.path.join(os.path.dirname(os.path.abspath(__file__)), name) for name in ('markdown.py', 'table.py', 'peer.py'))
 
 
 def run(*command, fails=None):
@@ -103,6 +103,92 @@ def test_encoder(folder):
     assert 'matmul' in [o['op'] for o in j['results'][0]['ops']]
 
 
+def test_table(folder):
+    """table.py runs its groups, and puts its tables where the last ones were."""
+    figures, page = os.path.join(folder, 'figures.json'), os.path.join(folder, 'page.md')
+    groups = ('--bench', BENCH, '--groups', 'types,isa,batch,start', '--models', 'tiny-Q4_0', '--isa', 'scalar')
+    text = run(sys.executable, TABLE, *groups, '--repeat', '1', '--tokens', '32', '8', '--folder', folder, '--json', figures)
+    for part in ('| tiny-Q4_0 | scalar |', '| tg8x7 | tiny-Q4_0 |', 'of one stream', '| warm start to first token', '| pp32 | matmul | Q4_0 |'):
+        assert part in text, (part, text)
+    with open(page, 'w', encoding='utf-8') as f:
+        f.write('above\n<!-- table.py: begin -->\nold\n<!-- table.py: end -->\nbelow\n')
+    run(sys.executable, TABLE, '--from', figures, '--docs', page)
+    written = open(page, encoding='utf-8').read()
+    assert written == 'above\n<!-- table.py: begin -->\n\n' + text + '\n<!-- table.py: end -->\nbelow\n', written
+    run(sys.executable, TABLE, '--groups', 'none', fails=(2, 'none of types'))
+
+
+FAKE_HEADER = """
+#include <stdint.h>
+enum ggml_log_level { GGML_LOG_LEVEL_ERROR = 4 };
+typedef void *ggml_backend_reg_t;
+struct llama_model_params { int unused; };
+struct llama_context_params { uint32_t n_ctx, n_batch, n_seq_max; int n_threads, n_threads_batch; };
+struct llama_batch { int n_tokens, *token, *pos, *n_seq_id, **seq_id; int8_t *logits; };
+void llama_log_set (void (*log) (enum ggml_log_level, const char *, void *), void *data);
+ggml_backend_reg_t ggml_backend_load (const char *path);
+void llama_backend_init (void);
+struct llama_model_params llama_model_default_params (void);
+struct llama_context_params llama_context_default_params (void);
+struct llama_model *llama_model_load_from_file (const char *path, struct llama_model_params params);
+struct llama_context *llama_init_from_model (struct llama_model *model, struct llama_context_params params);
+void llama_free (struct llama_context *context);
+const struct llama_vocab *llama_model_get_vocab (const struct llama_model *model);
+int llama_vocab_n_tokens (const struct llama_vocab *vocab);
+struct llama_batch llama_batch_init (int n, int embd, int n_seq);
+int llama_decode (struct llama_context *context, struct llama_batch batch);
+void llama_synchronize (struct llama_context *context);
+void *llama_get_memory (const struct llama_context *context);
+void llama_memory_clear (void *memory, _Bool data);
+_Bool llama_memory_seq_rm (void *memory, int seq, int from, int to);
+"""
+FAKE = """
+#include <stdlib.h>
+#include "llama.h"
+void llama_log_set (void (*log) (enum ggml_log_level, const char *, void *), void *data) {}
+ggml_backend_reg_t ggml_backend_load (const char *path) { return (void *) path; }
+void llama_backend_init (void) {}
+struct llama_model_params llama_model_default_params (void) { return (struct llama_model_params) { 0 }; }
+struct llama_context_params llama_context_default_params (void) { return (struct llama_context_params) { 0 }; }
+struct llama_model *llama_model_load_from_file (const char *path, struct llama_model_params params) { return malloc (1); }
+struct llama_context *llama_init_from_model (struct llama_model *model, struct llama_context_params params) { return malloc (1); }
+void llama_free (struct llama_context *context) { free (context); }
+const struct llama_vocab *llama_model_get_vocab (const struct llama_model *model) { return 0; }
+int llama_vocab_n_tokens (const struct llama_vocab *vocab) { return 100; }
+struct llama_batch llama_batch_init (int n, int embd, int n_seq)
+{
+  struct llama_batch b = { 0, calloc (n, 4), calloc (n, 4), calloc (n, 4), calloc (n, sizeof (int *)), calloc (n, 1) };
+  for (int i = 0; i < n; i++) b.seq_id[i] = calloc (1, 4);
+  return b;
+}
+int llama_decode (struct llama_context *context, struct llama_batch b)
+{
+  for (int i = 0; i < b.n_tokens; i++) if (b.token[i] < 0 || b.token[i] >= 100) return 1;
+  return 0;
+}
+void llama_synchronize (struct llama_context *context) {}
+void *llama_get_memory (const struct llama_context *context) { return 0; }
+void llama_memory_clear (void *memory, _Bool data) {}
+_Bool llama_memory_seq_rm (void *memory, int seq, int from, int to) { return 1; }
+"""
+
+
+def test_peer(folder):
+    """peer.py against a peer that does nothing, very fast."""
+    for name, text in (('llama.h', FAKE_HEADER), ('ggml-backend.h', ''), ('fake.c', FAKE), ('empty.c', 'int x;')):
+        with open(os.path.join(folder, name), 'w', encoding='utf-8') as f:
+            f.write(text)
+    for library, source in (('llama.v1.2', 'fake.c'), ('ggml', 'empty.c'), ('ggml-base', 'empty.c'), ('ggml-cpu-none', 'empty.c')):
+        run(os.environ.get('CC', 'cc'), '-w', '-shared', '-fPIC', '-o', os.path.join(folder, f'lib{library}.so'), os.path.join(folder, source))
+    figures = os.path.join(folder, 'peer.json')
+    text = run(sys.executable, PEER, '--libraries', folder, '--headers', folder, '--bench', BENCH, '--pair', 'none:scalar', '--threads', '1', '--rounds', '1',
+               '--case', '1,0,32,4', '--case', '2,16,0,4', '--json', figures, MODEL)
+    rows = json.load(open(figures, encoding='utf-8'))
+    assert [r['test'] for r in rows] == ['pp32', 'tg4', 'tg4x2@d16'], rows
+    assert all(r['peer'] > r['ours'] > 0 and r['isa'] == 'scalar' for r in rows) and '| tiny-stories | scalar | pp32 |' in text
+    run(sys.executable, PEER, '--libraries', folder, '--headers', folder, '--pair', 'other:scalar', MODEL, fails=(1, 'no libggml-cpu-other'))
+
+
 def test_bench_errors(folder):
     for options, fails in (
             ((MODEL, '--streams', '0'), (2, '--streams')), ((MODEL, '--prompt', '5000', '-d', 'cpu'), (2, 'context window')), ((MODEL, '--kv', 'q8'), (2, 'f16 and f32')),
@@ -117,7 +203,7 @@ if __name__ == '__main__':
     except ImportError:
         print('numpy is not there')
         sys.exit(77)
-    for test in (test_generator, test_bench, test_encoder, test_bench_errors):
+    for test in (test_generator, test_bench, test_encoder, test_table, test_peer, test_bench_errors):
         with tempfile.TemporaryDirectory() as temporary:
             test(temporary)
         print('ok', test.__name__)
