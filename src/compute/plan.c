@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "compute/ops-check.h"
 
 typedef struct {
@@ -39,7 +40,7 @@ layout_is_usable (const LlmKvLayout *kv)
 {
   guint64 bytes;
 
-  return llm_kv_layout_page_bytes (kv, &bytes) && bytes > 0 && (kv->dtype == LLM_DTYPE_F32 || kv->dtype == LLM_DTYPE_F16);
+  return llm_kv_layout_page_bytes (kv, &bytes) && bytes > 0 && MAX (kv->head_dim_k, kv->head_dim_v) <= LLM_MODEL_MAX_HEAD_DIM && (kv->dtype == LLM_DTYPE_F32 || kv->dtype == LLM_DTYPE_F16);
 }
 
 LlmPlan *

@@ -22,6 +22,7 @@ cpu_executable_free (LlmExecutable *executable)
   g_free (self->buffer);
   g_free ((gpointer) self->rope_freq);
   g_free (self->rope_table);
+  llm_cpu_attention_free (self->attention);
   g_free (self->products.chunks);
   g_free (self->products.lanes);
   g_free (self->products.x);
@@ -91,7 +92,8 @@ allocate (LlmCpuExecutable *self, const LlmPlan *plan, const LlmRunLimits *limit
     }
   self->rope_table = g_try_new (float, limits->max_rows * rope_dim);
   self->parent.memory_bytes += limits->max_rows * rope_dim * sizeof (float);
-  return self->rope_table != NULL && allocate_products (self, plan, limits);
+  self->attention = llm_cpu_attention_new (plan, limits);
+  return self->rope_table != NULL && self->attention != NULL && allocate_products (self, plan, limits);
 }
 
 static LlmExecutable *
@@ -127,6 +129,11 @@ cpu_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch, G
 {
   LlmCpuExecutable *self = (LlmCpuExecutable *) executable;
 
+  if (!llm_cpu_attention_prepare (self->attention, batch))
+    {
+      g_set_error (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "no memory for the attention of %u rows", batch->n_rows);
+      return FALSE;
+    }
   self->batch = batch;
   self->kv = (LlmCpuKv *) kv;
   self->products.chunks_of = self->products.lanes_of = LLM_NONE;
@@ -187,6 +194,7 @@ cpu_kv_new (LlmDevice *device, const LlmKvLayout *layout, guint n_pages, GError 
       g_free (self);
       return NULL;
     }
+  madvise (self->bytes, self->parent.bytes, MADV_HUGEPAGE); /* else the walk to each page costs more than to read it */
   self->k_row = layout->n_kv_heads * layout->head_dim_k * elem;
   self->v_row = layout->n_kv_heads * layout->head_dim_v * elem;
   self->k_layer = (gsize) n_pages * layout->page_tokens * self->k_row;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/pool.h"
+#include "compute/cpu/attention.h"
 #include "compute/cpu/kernels.h"
 #include "compute/devices.h"
 
@@ -51,6 +52,7 @@ typedef struct {
   GPtrArray *rope_owned;
   float *rope_table;   /* [max_rows, dim]: cos, sin of the ops that share rope_of's frequencies */
   const double *rope_of;
+  LlmCpuAttention *attention; /* (owned) */
   const LlmBatch *batch;
   LlmCpuKv *kv;
   LlmCpuDevice *device;

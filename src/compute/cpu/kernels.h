@@ -15,6 +15,30 @@
 /* y[r][first + n] = w row n . x[r], n < @n_w, r < @n_x; @k columns. */
 typedef void (*LlmFloatProduct) (const guint8 *w, gsize w_stride, guint n_w, const float *const *x, guint n_x, guint k, float *const *y, gsize first);
 
+/* score[r * score_stride + t] = cap (scale * q[r] . k[t]) for r < n_rows, t < n; more scores are
+ * written, up to the next multiple of 16 keys. Query rows are padded with zeros to a multiple of 16. */
+typedef struct {
+  guint n_rows, n, dim;
+  gsize q_stride, score_stride; /* elements */
+  gsize k_stride;               /* bytes */
+  float scale, cap;             /* cap 0: none */
+} LlmScores;
+
+/* y[r] += sum over t of a[r * a_stride + t] v[t], in the order of t; rows of y are padded like queries. */
+typedef struct {
+  guint n_rows, n, dim;
+  gsize y_stride, a_stride; /* elements */
+  gsize v_stride;           /* bytes */
+} LlmMix;
+
+/* Of keys and values of one type in the cache. */
+typedef struct {
+  void (*scores) (const LlmScores *s, const float *q, const guint8 *k, float *score); /* NULL: only through expand */
+  void (*mix) (const LlmMix *m, float *y, const float *a, const guint8 *v);
+  /* One head of @n tokens to floats, rows padded with zeros to a multiple of 16. NULL: they are floats */
+  void (*expand) (const guint8 *page, gsize stride, guint n, guint dim, float *out, gsize out_stride);
+} LlmKvKernels;
+
 typedef struct {
   const char *name; /* "scalar", "avx2", ... */
   gboolean (*usable) (void);
@@ -26,11 +50,11 @@ typedef struct {
   /* The same for any type, by its definition; NULL but for "scalar", which has nothing else. */
   void (*definition) (const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const float *const *x, guint n_x, guint k, float *const *y,
                       gsize first);
-  /* The tokens of one page, @stride bytes apart: score[t] = scale * q . k[t]; y += sum over t of a[t] * v[t]. */
-  void (*dots_f32) (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score);
-  void (*dots_f16) (const float *q, const guint8 *k, gsize stride, guint n, guint dim, float scale, float *score);
-  void (*mix_f32) (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint dim);
-  void (*mix_f16) (float *y, const float *a, const guint8 *v, gsize stride, guint n, guint dim);
+  LlmKvKernels kv_f32, kv_f16, kv_q8_0;
+  /* @n scores, a multiple of 16, become exp (score - max); -INFINITY stands for a key out of sight. */
+  void (*softmax_part) (float *score, guint n, float *max, float *sum);
+  void (*exps) (float *x, guint n);                                 /* x = exp (x) */
+  void (*blend) (float *y, float a, const float *x, float b, guint n); /* y = a y + b x */
   void (*to_half) (const float *x, guint16 *h, guint n);
   /* Element by element; y may be x. add_scaled: y += a x. */
   void (*glu) (LlmActivation act, const float *x, const float *z, float *y, gsize n);

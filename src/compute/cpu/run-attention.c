@@ -1,161 +1,321 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What knows positions: rotary embedding, the pages of the KV cache, attention.
+ * Attention over pages (Dao et al. 2022), shared out: long runs of rows of one slot in blocks of pairs that go
+ * through all groups of keys, short ones in groups that are merged at the end.  See attention-block.h.
  */
 #include <math.h>
 
-#include "compute/cpu/run-op.h"
-#include "compute/rope.h"
+#include "compute/cpu/attention-block.h"
+#include "compute/cpu/kv-pages.h"
 
-#define SCORES_ON_STACK 4096
+#define PART_BYTES 24576 /* of keys and values: about a microsecond, worth a thread */
+#define MAX_PARTS 8
+#define MIN_PIECES 8     /* of all short runs together, where there are groups enough */
+#define MAX_SPAN 8
+#define SHORT_RUN 8      /* rows, up to which the groups of a run are pieces of their own */
 
-/* ---- rope ---- */
+typedef struct {
+  guint first_row, n_rows;
+  guint first_group, n_groups; /* of all its rows */
+  guint first_piece;
+  gsize partial;               /* where its groups' results begin; unused when whole */
+  gboolean whole;              /* a piece goes through all groups */
+} Run;
 
-static void
-rope_table_piece (gpointer data, guint r)
+struct _LlmCpuAttention {
+  Run *runs; /* [max_rows] */
+  guint n_runs, n_pieces, max_pairs;
+  guint parts, span; /* of a group's key heads; groups that are one piece */
+  gsize partial_row; /* floats that one row has for one group */
+  float *partial;    /* [rows, groups, heads, LlmSeen and v_stride] of the runs that are not whole, run by run */
+  gsize partial_size, largest_row;
+  guint max_rows;
+};
+
+static guint
+blocks_of (const LlmCpuAttention *a, const LlmKvLayout *kv, const LlmAttentionParams *p, guint n_rows)
 {
-  LlmCpuJob *job = data;
-  guint half = job->op->p.rope.dim / 2;
-
-  llm_rope_fill (job->self->rope_table + (gsize) r * 2 * half, job->self->rope_of, half, job->self->batch->position[r],
-                 job->op->p.rope.magnitude);
+  return (n_rows * (p->n_heads / kv->n_kv_heads) + a->max_pairs - 1) / a->max_pairs;
 }
 
-static void
-rope_piece (gpointer data, guint r)
+/* The run of piece (or row) @i. */
+static const Run *
+run_of (const LlmCpuAttention *a, guint i, gboolean by_row)
 {
-  LlmCpuJob *job = data;
-  const LlmRopeParams *p = &job->op->p.rope;
-  guint half = p->dim / 2;
-  const float *table = job->self->rope_table + (gsize) r * 2 * half;
+  guint low = 0, high = a->n_runs;
 
-  for (guint h = 0; h < p->n_heads; h++)
-    job->self->device->kernels->rope (job->y + (gsize) r * job->x_width + (gsize) h * p->head_dim, table, half, p->interleaved);
-}
-
-void
-llm_cpu_run_rope (LlmCpuJob *job, guint op_index)
-{
-  LlmCpuExecutable *self = job->self;
-
-  if (self->rope_of != self->rope_freq[op_index])
+  while (high - low > 1)
     {
-      self->rope_of = self->rope_freq[op_index];
-      llm_cpu_run_rows (job, rope_table_piece, 16 * job->op->p.rope.dim);
+      guint middle = (low + high) / 2;
+
+      if ((by_row ? a->runs[middle].first_row : a->runs[middle].first_piece) <= i)
+        low = middle;
+      else
+        high = middle;
     }
-  if (self->products.chunks_of == job->op->x)
-    self->products.chunks_of = LLM_NONE; /* changed in place */
-  llm_cpu_run_rows (job, rope_piece, job->x_width);
+  return &a->runs[low];
 }
 
-/* ---- KV cache ---- */
-
-/* Where the keys (or values) of position @t of @slot begin. */
-static guint8 *
-kv_row (const LlmCpuExecutable *self, guint layer, guint slot, guint t, gboolean values)
+/* Where pair @at of all of @b has its result for group @group of @run: LlmSeen, then the values. */
+static float *
+partial_of (const LlmCpuAttention *a, const Run *run, guint group, const LlmBlock *b, guint at)
 {
-  const LlmCpuKv *kv = self->kv;
-  guint page_tokens = kv->parent.layout.page_tokens;
-  gsize page = self->batch->block_table[(gsize) slot * self->batch->block_table_stride + t / page_tokens];
-  gsize token = page * page_tokens + t % page_tokens;
+  guint row = llm_block_row (b, at) - run->first_row;
 
-  return values ? kv->v_bytes + layer * kv->v_layer + token * kv->v_row : kv->bytes + layer * kv->k_layer + token * kv->k_row;
+  return a->partial + run->partial + ((gsize) group * run->n_rows + row) * a->partial_row + llm_block_head (b, at) * (b->v_stride + 2);
 }
 
+/* All groups of some pairs. */
 static void
-store_row (const LlmCpuExecutable *self, guint8 *to, const float *x, guint n)
+whole_piece (LlmCpuJob *job, const Run *run, guint piece)
 {
-  if (self->kv->parent.layout.dtype == LLM_DTYPE_F16)
-    self->device->kernels->to_half (x, (guint16 *) (gpointer) to, n);
-  else
-    memcpy (to, x, n * sizeof (float));
+  const LlmCpuAttention *a = job->self->attention;
+  const LlmKvLayout *kv = &job->self->kv->parent.layout;
+  guint pairs = run->n_rows * (job->op->p.attention.n_heads / kv->n_kv_heads);
+  guint block = blocks_of (a, kv, &job->op->p.attention, run->n_rows) - 1 - piece / kv->n_kv_heads; /* the longest first */
+  float scratch[LLM_SCRATCH] __attribute__ ((aligned (64)));
+  LlmBlock b;
+
+  llm_block_init (&b, job, piece % kv->n_kv_heads, 1, run->first_row, block * a->max_pairs, MIN (a->max_pairs, pairs - block * a->max_pairs), scratch);
+  for (guint group = run->first_group; group < run->first_group + run->n_groups; group++)
+    if (llm_block_group (&b, group * LLM_GROUP))
+      llm_block_merge (&b, b.part, b.values);
+  llm_block_finish (&b);
 }
 
-void
-llm_cpu_kv_write_row (gpointer data, guint r)
-{
-  LlmCpuJob *job = data;
-  LlmCpuExecutable *self = job->self;
-  guint layer = job->op->p.kv_write.layer, slot = self->batch->slot[r], t = self->batch->position[r];
-
-  store_row (self, kv_row (self, layer, slot, t, FALSE), job->x + (gsize) r * job->x_width, job->x_width);
-  store_row (self, kv_row (self, layer, slot, t, TRUE), job->z + (gsize) r * job->z_width, job->z_width);
-}
-
-/* The keys that row @r sees: [first, end). */
+/* Some key heads' part of one group of a short run. */
 static void
-keys_of_row (const LlmBatch *batch, const LlmAttentionParams *p, guint r, guint *first, guint *end)
+group_of_heads (LlmCpuJob *job, const Run *run, guint group, LlmBlock *b)
 {
-  guint position = batch->position[r];
+  const LlmCpuAttention *a = job->self->attention;
+  gboolean any = llm_block_group (b, (run->first_group + group) * LLM_GROUP);
 
-  *end = batch->n_keys != NULL ? batch->n_keys[r] : position + 1;
-  *first = p->window > 0 && position >= p->window ? position + 1 - p->window : 0;
-  *first = MIN (*first, *end);
-}
-
-/* Softmax in place, the largest subtracted (Milakov & Gimelshein 2018); @sink: one more score that has no value. */
-static void
-softmax (float *score, guint n, const float *sink)
-{
-  float max = sink != NULL ? *sink : -INFINITY;
-  double sum = 0;
-
-  for (guint t = 0; t < n; t++)
-    max = MAX (max, score[t]);
-  for (guint t = 0; t < n; t++)
+  for (guint i = 0; i < b->n_heads * b->n && !any; i++)
+    b->part[i] = (LlmSeen) { -INFINITY, 0 };
+  if (run->n_groups == 1)
     {
-      score[t] = expf (score[t] - max);
-      sum += (double) score[t];
+      if (any)
+        llm_block_merge (b, b->part, b->values);
+      llm_block_finish (b);
+      return;
     }
-  if (sink != NULL)
-    sum += (double) expf (*sink - max);
-  for (guint t = 0; t < n; t++)
-    score[t] = (float) ((double) score[t] / sum);
+  for (guint i = 0; i < b->n_heads * b->n; i++)
+    {
+      float *out = partial_of (a, run, group, b, i);
+
+      memcpy (out, &b->part[i], sizeof (LlmSeen));
+      if (any)
+        memcpy (out + 2, b->values + i * b->v_stride, b->v_stride * sizeof (float));
+      else
+        memset (out + 2, 0, b->v_stride * sizeof (float));
+    }
 }
 
-/* One piece: one row and query head. The keys come page by page. */
+/* Some groups of a short run, and a part of its key heads. */
+static void
+group_piece (LlmCpuJob *job, const Run *run, guint piece)
+{
+  const LlmCpuAttention *a = job->self->attention;
+  const LlmKvLayout *kv = &job->self->kv->parent.layout;
+  guint pairs = run->n_rows * (job->op->p.attention.n_heads / kv->n_kv_heads), part = piece % a->parts;
+  guint first = piece / a->parts * a->span, last = MIN (first + a->span, run->n_groups);
+  guint head = kv->n_kv_heads * part / a->parts, end = kv->n_kv_heads * (part + 1) / a->parts, n_heads;
+  float scratch[LLM_SCRATCH] __attribute__ ((aligned (64)));
+  LlmBlock b;
+
+  for (; head < end; head += n_heads)
+    {
+      n_heads = CLAMP (a->max_pairs / pairs, 1, end - head);
+      for (guint at = 0; at < pairs; at += b.n)
+        {
+          llm_block_init (&b, job, head, n_heads, run->first_row, at, MIN (a->max_pairs, pairs - at), scratch);
+          b.last = MIN (b.last, (run->first_group + last) * LLM_GROUP);
+          llm_block_prefetch (&b, (run->first_group + first) * LLM_GROUP);
+          for (guint group = first; group < last; group++)
+            group_of_heads (job, run, group, &b);
+        }
+    }
+}
+
 static void
 attention_piece (gpointer data, guint piece)
 {
   LlmCpuJob *job = data;
-  LlmCpuExecutable *self = job->self;
-  const LlmKvLayout *layout = &self->kv->parent.layout;
-  const LlmAttentionParams *p = &job->op->p.attention;
-  const LlmCpuKernels *k = self->device->kernels;
-  gboolean half = layout->dtype == LLM_DTYPE_F16;
-  guint r = piece / p->n_heads, h = piece % p->n_heads, slot = self->batch->slot[r], page = layout->page_tokens, first, end, n;
-  gsize head = h / (p->n_heads / layout->n_kv_heads), elem = half ? 2 : 4;
-  const float *q = job->x + (gsize) r * job->x_width + (gsize) h * layout->head_dim_k;
-  float *y = job->y + (gsize) r * job->y_width + (gsize) h * layout->head_dim_v;
-  float on_stack[SCORES_ON_STACK], sink;
-  g_autofree float *on_heap = NULL;
-  float *score = on_stack;
+  const Run *run = run_of (job->self->attention, piece, FALSE);
 
-  keys_of_row (self->batch, p, r, &first, &end);
-  if (end - first > SCORES_ON_STACK) /* bounded by the context window */
-    score = on_heap = g_new (float, end - first);
-  for (guint t = first; t < end; t += n)
+  if (run->whole)
+    whole_piece (job, run, piece - run->first_piece);
+  else
+    group_piece (job, run, piece - run->first_piece);
+}
+
+/* Merges the groups of one row of a short run. */
+static void
+merge_row (gpointer data, guint r)
+{
+  LlmCpuJob *job = data;
+  const LlmCpuAttention *a = job->self->attention;
+  const LlmKvLayout *kv = &job->self->kv->parent.layout;
+  const Run *run = run_of (a, r, TRUE);
+  guint per_head = job->op->p.attention.n_heads / kv->n_kv_heads;
+  float scratch[LLM_SCRATCH] __attribute__ ((aligned (64)));
+  LlmBlock b;
+
+  for (guint head = 0; head < kv->n_kv_heads && !run->whole && run->n_groups > 1; head++)
+    for (guint at = 0; at < per_head; at += b.n)
+      {
+        guint pair = (r - run->first_row) * per_head + at;
+
+        llm_block_init (&b, job, head, 1, run->first_row, pair, MIN (a->max_pairs, per_head - at), scratch);
+        for (guint group = 0; group < run->n_groups; group++)
+          {
+            for (guint i = 0; i < b.n; i++)
+              {
+                const float *in = partial_of (a, run, group, &b, i);
+
+                memcpy (&b.part[i], in, sizeof (LlmSeen));
+                memcpy (b.values + i * b.v_stride, in + 2, b.v_stride * sizeof (float));
+              }
+            llm_block_merge (&b, b.part, b.values);
+          }
+        llm_block_finish (&b);
+      }
+}
+
+/* ---- how the rows of a batch are shared out ---- */
+
+static guint
+run_length (const LlmBatch *batch, guint first)
+{
+  guint n = 1;
+
+  while (first + n < batch->n_rows && batch->slot[first + n] == batch->slot[first])
+    n++;
+  return n;
+}
+
+/* The groups of the keys that the rows of @run see. */
+static void
+find_groups (Run *run, const LlmBatch *batch, const LlmAttentionParams *p)
+{
+  guint from = G_MAXUINT, end = 0;
+
+  for (guint r = run->first_row; r < run->first_row + run->n_rows; r++)
     {
-      n = MIN (page - t % page, end - t);
-      (half ? k->dots_f16 : k->dots_f32) (q, kv_row (self, p->layer, slot, t, FALSE) + head * layout->head_dim_k * elem, self->kv->k_row, n,
-                                          layout->head_dim_k, p->scale, score + (t - first));
+      guint first, last;
+
+      llm_cpu_keys_of_row (batch, p, r, &first, &last);
+      from = MIN (from, first);
+      end = MAX (end, last);
     }
-  for (guint t = 0; t < end - first && p->cap > 0; t++)
-    score[t] = p->cap * tanhf (score[t] / p->cap);
-  if (job->w != NULL)
-    sink = llm_cpu_f32_at (job->w->data, h);
-  softmax (score, end - first, job->w != NULL ? &sink : NULL);
-  memset (y, 0, layout->head_dim_v * sizeof (float));
-  for (guint t = first; t < end; t += n)
+  run->first_group = from / LLM_GROUP;
+  run->n_groups = MAX ((end + LLM_GROUP - 1) / LLM_GROUP, run->first_group + 1) - run->first_group;
+}
+
+/* Pieces of every run; short runs with little to do in all are cut by their key heads, too. */
+static void
+share_out (LlmCpuAttention *a, LlmCpuJob *job)
+{
+  const LlmCpuKv *cache = job->self->kv;
+  const LlmKvLayout *kv = &cache->parent.layout;
+  const LlmAttentionParams *p = &job->op->p.attention;
+  guint per_head = p->n_heads / kv->n_kv_heads, n_groups = 0;
+  gsize work = 0, partial = 0;
+
+  a->max_pairs = llm_block_max_pairs (kv);
+  a->partial_row = p->n_heads * (LLM_PAD (kv->head_dim_v) + 2);
+  a->n_runs = a->n_pieces = 0;
+  for (guint r = 0; r < job->n_rows; r += a->runs[a->n_runs++].n_rows)
     {
-      n = MIN (page - t % page, end - t);
-      (half ? k->mix_f16 : k->mix_f32) (y, score + (t - first), kv_row (self, p->layer, slot, t, TRUE) + head * layout->head_dim_v * elem,
-                                        self->kv->v_row, n, layout->head_dim_v);
+      Run *run = &a->runs[a->n_runs];
+
+      *run = (Run) { .first_row = r, .n_rows = run_length (job->self->batch, r), .partial = partial };
+      run->whole = run->n_rows > SHORT_RUN;
+      find_groups (run, job->self->batch, p);
+      if (run->whole)
+        continue;
+      n_groups += run->n_groups;
+      work += run->n_groups * LLM_GROUP / 2 * (cache->k_row + cache->v_row) * (1 + run->n_rows * per_head / 8);
+      partial += (gsize) run->n_rows * run->n_groups * a->partial_row;
+    }
+  a->parts = n_groups > 0 ? (guint) CLAMP (MIN (work / PART_BYTES, MAX_PARTS) / n_groups, 1, kv->n_kv_heads) : 1;
+  a->span = CLAMP (n_groups / MIN_PIECES, 1, MAX_SPAN);
+  for (guint i = 0; i < a->n_runs; i++)
+    {
+      a->runs[i].first_piece = a->n_pieces;
+      a->n_pieces += a->runs[i].whole ? blocks_of (a, kv, p, a->runs[i].n_rows) * kv->n_kv_heads : (a->runs[i].n_groups + a->span - 1) / a->span * a->parts;
     }
 }
 
 void
 llm_cpu_run_attention (LlmCpuJob *job)
 {
-  llm_pool_run (job->self->device->pool, attention_piece, job, job->n_rows * job->op->p.attention.n_heads);
+  LlmCpuAttention *a = job->self->attention;
+  LlmPool *pool = job->self->device->pool;
+  gboolean merge = FALSE;
+
+  if (job->self->device->kernels->softmax_part == NULL)
+    {
+      llm_pool_run (pool, llm_cpu_attention_definition, job, job->n_rows * job->op->p.attention.n_heads);
+      return;
+    }
+  share_out (a, job);
+  llm_pool_run (pool, attention_piece, job, a->n_pieces);
+  for (guint i = 0; i < a->n_runs && !merge; i++)
+    merge = !a->runs[i].whole && a->runs[i].n_groups > 1;
+  if (merge)
+    llm_pool_run (pool, merge_row, job, job->n_rows);
+}
+
+/* ---- memory ---- */
+
+LlmCpuAttention *
+llm_cpu_attention_new (const LlmPlan *plan, const LlmRunLimits *limits)
+{
+  LlmCpuAttention *self = g_new0 (LlmCpuAttention, 1);
+
+  for (guint i = 0; i < llm_plan_n_ops (plan); i++)
+    if (llm_plan_op (plan, i)->kind == LLM_OP_ATTENTION)
+      self->partial_row = MAX (self->partial_row, llm_plan_op (plan, i)->p.attention.n_heads * (LLM_PAD (llm_plan_kv_layout (plan)->head_dim_v) + 2));
+  self->largest_row = self->partial_row;
+  self->runs = g_try_new (Run, limits->max_rows);
+  self->max_rows = limits->max_rows;
+  if (self->runs == NULL)
+    g_clear_pointer (&self, g_free);
+  return self;
+}
+
+void
+llm_cpu_attention_free (LlmCpuAttention *self)
+{
+  if (self == NULL)
+    return;
+  g_free (self->runs);
+  g_free (self->partial);
+  g_free (self);
+}
+
+gboolean
+llm_cpu_attention_prepare (LlmCpuAttention *self, const LlmBatch *batch)
+{
+  gsize needed = 0;
+
+  for (guint r = 0, n; r < batch->n_rows; r += n)
+    {
+      n = run_length (batch, r);
+      for (guint i = r; i < r + n && n <= SHORT_RUN; i++)
+        needed += n * (MAX (batch->position[i], batch->n_keys != NULL ? batch->n_keys[i] : 0) / LLM_GROUP + 1) * self->largest_row;
+    }
+  if (needed <= self->partial_size)
+    return TRUE;
+  g_free (self->partial);
+  self->partial = g_try_new (float, needed);
+  self->partial_size = self->partial != NULL ? needed : 0;
+  return self->partial != NULL;
+}
+
+gsize
+llm_cpu_attention_bytes (const LlmCpuAttention *self)
+{
+  return self->max_rows * sizeof (Run) + self->partial_size * sizeof (float);
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What attention needs from one run of an executable to the next.
+ */
+#pragma once
+
+#include "compute/device.h"
+
+typedef struct _LlmCpuAttention LlmCpuAttention;
+
+/* NULL: no memory. */
+LlmCpuAttention *llm_cpu_attention_new (const LlmPlan *plan, const LlmRunLimits *limits);
+void llm_cpu_attention_free (LlmCpuAttention *self);
+/* Room for the rows of @batch; allocates only when no batch before has needed as much. */
+gboolean llm_cpu_attention_prepare (LlmCpuAttention *self, const LlmBatch *batch);
+gsize llm_cpu_attention_bytes (const LlmCpuAttention *self);
