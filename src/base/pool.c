@@ -18,8 +18,19 @@
 #define REST_MOST_US 128000
 #define TRUSTED_US 50000 /* without being late: the next rest is a short one again */
 
+/* A run of the pieces. Each thread begins with one of its own, so that it reads memory in one stream, and goes on with what is
+ * left of the others': on two cores pieces of 64 KiB from one counter reach 38 GB/s where whole halves reach 51. */
+typedef struct {
+  /* (generation << 32 | next piece): a piece is claimed by compare-and-swap on
+   * both, so that a thread which comes late can never take a piece of a newer
+   * job while it still holds the function of an older one. */
+  _Alignas (64) _Atomic guint64 ticket;
+  _Atomic guint end;
+} Range;
+
 typedef struct {
   LlmPool *pool;
+  guint index; /* the caller is 0 */
   GThread *thread; /* (owned) */
   _Atomic gboolean inside;  /* the job under way */
   _Atomic gboolean resting; /* takes part in none; set by the caller, under the lock */
@@ -33,12 +44,8 @@ struct _LlmPool {
 
   LlmPoolFunc func; /* of the job under way; written before `job` is raised */
   gpointer data;
-  _Atomic guint n_pieces;
-
-  /* (generation << 32 | next piece): a piece is claimed by compare-and-swap on
-   * both, so that a thread which comes late can never take a piece of a newer
-   * job while it still holds the function of an older one. */
-  _Atomic guint64 ticket;
+  Range *ranges; /* [n_threads] */
+  _Atomic guint n_ranges;
   _Atomic guint running; /* threads inside the job, caller apart */
   _Atomic guint job;     /* generation; odd or even does not matter */
   _Atomic gboolean stop;
@@ -63,24 +70,35 @@ relax (void)
 
 /* Returns how many pieces it did. */
 static guint
-work (LlmPool *self, guint generation)
+work_range (LlmPool *self, Range *range, guint generation)
 {
-  guint64 t = atomic_load_explicit (&self->ticket, memory_order_acquire);
+  guint64 t = atomic_load_explicit (&range->ticket, memory_order_acquire);
   guint n_done = 0;
 
   for (;;)
     {
       guint piece = (guint) t;
 
-      if ((guint) (t >> 32) != generation || piece >= self->n_pieces)
+      if ((guint) (t >> 32) != generation || piece >= atomic_load_explicit (&range->end, memory_order_relaxed))
         return n_done;
-      if (atomic_compare_exchange_weak_explicit (&self->ticket, &t, t + 1, memory_order_acq_rel, memory_order_acquire))
+      if (atomic_compare_exchange_weak_explicit (&range->ticket, &t, t + 1, memory_order_acq_rel, memory_order_acquire))
         {
           self->func (self->data, piece);
           n_done++;
-          t = atomic_load_explicit (&self->ticket, memory_order_acquire);
+          t = atomic_load_explicit (&range->ticket, memory_order_acquire);
         }
     }
+}
+
+/* The range of thread @index first. */
+static guint
+work (LlmPool *self, guint index, guint generation)
+{
+  guint n = atomic_load (&self->n_ranges), n_done = 0;
+
+  for (guint i = 0; i < n; i++)
+    n_done += work_range (self, &self->ranges[(index + i) % n], generation);
+  return n_done;
 }
 
 /* ---- the threads ---- */
@@ -127,7 +145,7 @@ take_part (Worker *worker, guint job)
    * for it to fall before it changes func and data. */
   atomic_fetch_add (&self->running, 1);
   atomic_store (&worker->inside, TRUE);
-  work (self, job);
+  work (self, worker->index, job);
   atomic_store (&worker->inside, FALSE);
   if (atomic_fetch_sub (&self->running, 1) == 1 && atomic_load (&self->caller_sleeps))
     {
@@ -180,9 +198,11 @@ llm_pool_new (guint n_threads)
   g_cond_init (&self->rested);
   g_cond_init (&self->done);
   self->workers = g_new0 (Worker, self->n_threads);
+  self->ranges = g_aligned_alloc0 (self->n_threads, sizeof (Range), _Alignof (Range));
   for (guint i = 0; i + 1 < self->n_threads; i++)
     {
       self->workers[i].pool = self;
+      self->workers[i].index = i + 1;
       self->workers[i].thread = g_thread_new ("llm-pool", thread_main, &self->workers[i]);
     }
   return self;
@@ -203,6 +223,7 @@ llm_pool_free (LlmPool *self)
   g_cond_clear (&self->rested);
   g_cond_clear (&self->done);
   g_free (self->workers);
+  g_aligned_free (self->ranges);
   g_free (self);
 }
 
@@ -277,9 +298,16 @@ await_threads (LlmPool *self, gint64 patience_us)
 }
 
 static void
-raise_job (LlmPool *self, guint generation)
+raise_job (LlmPool *self, guint generation, guint n_pieces)
 {
-  atomic_store_explicit (&self->ticket, (guint64) generation << 32, memory_order_release);
+  guint n = MIN (self->n_threads, n_pieces);
+
+  for (guint r = 0; r < n; r++)
+    {
+      atomic_store (&self->ranges[r].end, (guint) ((guint64) n_pieces * (r + 1) / n));
+      atomic_store_explicit (&self->ranges[r].ticket, (guint64) generation << 32 | (guint) ((guint64) n_pieces * r / n), memory_order_release);
+    }
+  atomic_store (&self->n_ranges, n);
   atomic_store (&self->job, generation);
   if (atomic_load (&self->sleepers) == 0)
     return;
@@ -297,12 +325,12 @@ run_together (LlmPool *self, LlmPoolFunc func, gpointer data, guint n_pieces, gi
     generation = 1;
   self->func = func;
   self->data = data;
-  self->n_pieces = n_pieces;
-  raise_job (self, generation);
-  n_done = work (self, generation);
-  /* All pieces are claimed: close the ticket, so that a thread which arrives from
+  raise_job (self, generation, n_pieces);
+  n_done = work (self, 0, generation);
+  /* All pieces are claimed: close the tickets, so that a thread which arrives from
    * here on takes nothing while the next job is being written. */
-  atomic_store (&self->ticket, (guint64) generation << 32 | G_MAXUINT32);
+  for (guint r = 0; r < self->n_ranges; r++)
+    atomic_store (&self->ranges[r].ticket, (guint64) generation << 32 | G_MAXUINT32);
   if (atomic_load (&self->running) > 0)
     await_threads (self, LATE_PIECES * (g_get_monotonic_time () - began_us) / MAX (n_done, 1));
 }

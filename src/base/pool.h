@@ -3,8 +3,9 @@
  * The worker pool: a fixed set of threads that share out numbered pieces.
  *
  * llm_pool_run() returns when every piece has been done; the calling thread
- * works too.  Pieces are taken one by one from a shared counter, so a thread
- * whose core is busy with another program simply takes fewer.  One that loses its
+ * works too.  Each thread begins with a run of neighbouring pieces of its own, and
+ * takes those that are left of others' runs after it, one by one: a thread whose core
+ * is busy with another program simply takes fewer.  One that loses its
  * core amid a piece holds up the others: it is left out for milliseconds then, longer
  * each time.  Waiting threads spin briefly, then sleep on a condition: an idle pool
  * costs no CPU.
