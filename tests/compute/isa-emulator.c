@@ -14,7 +14,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "compute/cpu/amx.h"
 #include "compute/cpu/kernels.h"
 
 /* One instruction behind a VEX prefix of three bytes. */
@@ -372,19 +371,21 @@ emulated (const char *name)
 }
 
 static gboolean
-has_vnni (void)
+has (const char *name)
 {
-  guint a, b, c, d;
+  return strcmp (name, "amx") == 0 ? llm_cpu_amx.usable () : llm_cpu_avx_vnni.usable ();
+}
 
-  return llm_cpu_avx2.usable () && __get_cpuid_count (7, 1, &a, &b, &c, &d) && (a & 1 << 4) != 0;
+gboolean
+llm_test_isa_emulates (const char *name)
+{
+  return llm_cpu_isa_emulated != NULL && !has (name) && emulated (name);
 }
 
 gboolean
 llm_test_isa_runs (const char *name)
 {
-  if (strcmp (name, "amx") == 0 ? llm_cpu_amx_usable () : has_vnni ())
-    return TRUE;
-  return llm_cpu_isa_emulated != NULL && llm_cpu_isa_emulated (name);
+  return has (name) || llm_test_isa_emulates (name);
 }
 
 gboolean
@@ -421,6 +422,12 @@ llm_test_isa_tiles_in_use (void)
 
 gboolean
 llm_test_isa_emulate (void)
+{
+  return FALSE;
+}
+
+gboolean
+llm_test_isa_emulates (const char *name)
 {
   return FALSE;
 }

@@ -11,7 +11,8 @@
 /* From here on llm_cpu_kernels_find() has "avx-vnni" where there is AVX2, and "amx" where there is AVX-512 with VNNI
  * and BF16.  Once, before other threads run.  FALSE where nothing can be emulated: not an x86-64, no XSAVE. */
 gboolean llm_test_isa_emulate (void);
-/* Whether the instructions of the kernels @name are emulated, or this CPU has them. */
+/* Whether the instructions of the kernels @name are emulated; or else this CPU has them. */
+gboolean llm_test_isa_emulates (const char *name);
 gboolean llm_test_isa_runs (const char *name);
 /* Instructions that were emulated so far, of all threads. */
 guint64 llm_test_isa_count (void);

@@ -4,6 +4,7 @@
 #include <math.h>
 
 LlmDevice *ops_device, *ops_scalar;
+gboolean ops_slow;
 
 /* The largest difference as a fraction of the deviation of @expected. */
 static double

@@ -11,6 +11,7 @@ G_BEGIN_DECLS
 #define OPS_N_TOKENS 19
 
 extern LlmDevice *ops_device, *ops_scalar;
+extern gboolean ops_slow; /* every product is emulated: the largest are left out */
 
 /* All of @batches one after the other on a fresh cache. (transfer full) */
 float *ops_run_on (LlmDevice *on, const OpsModel *model, OpsBatch *const *batches, guint n_batches, gsize *n);

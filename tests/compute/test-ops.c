@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "compute/isa-emulator.h"
 #include "compute/ops-compare.h"
 
 static void
@@ -274,6 +275,9 @@ main (int argc, char **argv)
   int status;
 
   g_test_init (&argc, &argv, NULL);
+  if (g_str_equal (spec, "cpu:amx") || g_str_equal (spec, "cpu:avx-vnni"))
+    llm_test_isa_emulate ();
+  ops_slow = g_str_equal (spec, "cpu:avx-vnni") && llm_test_isa_emulates ("avx-vnni");
   ops_device = open_device (spec, &error);
   if (g_error_matches (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED))
     {

@@ -5,11 +5,12 @@
 #include <math.h>
 
 #include "compute/cpu/kernels.h"
+#include "compute/isa-emulator.h"
 #include "format/random-blocks.h"
 
 #define N_COLS 1024
 
-static const char *const isas[] = { "avx512-vnni", "avx2" };
+static const char *const isas[] = { "avx512-vnni", "avx-vnni", "avx2" };
 
 static void
 test_type (gconstpointer data)
@@ -47,6 +48,7 @@ main (int argc, char **argv)
   guint n = 0;
 
   g_test_init (&argc, &argv, NULL);
+  llm_test_isa_emulate ();
   for (guint isa = 0; isa < G_N_ELEMENTS (isas); isa++)
     {
       const LlmCpuKernels *kernels = llm_cpu_kernels_find (isas[isa], NULL);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/limits.h"
+#include "compute/isa-emulator.h"
 #include "engine/arch.h"
 #include "engine/engine.h"
 #include "material/material.h"
@@ -311,6 +312,8 @@ main (int argc, char **argv)
   g_autoptr (GPtrArray) goldens = NULL;
 
   g_test_init (&argc, &argv, NULL);
+  if (g_strcmp0 (g_getenv ("LLM_TEST_DEVICE"), "cpu:amx") == 0) /* "cpu:avx-vnni" would take minutes */
+    llm_test_isa_emulate ();
   device = open_device (&error);
   if (device == NULL)
     {

@@ -27,19 +27,30 @@ static const struct {
 
 /* n_a x n_b tiles of sums: 0-3; weights: 4, 5; inputs: 6, 7. */
 static ALWAYS_INLINE void
-block (const guint16 *w, gsize w_stride, const guint16 *x, gsize x_tile, guint k, float *acc, gsize acc_stride, const guint n_a, const guint n_b)
+block (const guint16 *w, gsize w_stride, const guint16 *x, gsize x_tile, guint k, float *acc, gsize acc_stride, const gboolean add,
+       const guint n_a, const guint n_b)
 {
   const gsize w_bytes = w_stride * sizeof *w, acc_bytes = acc_stride * sizeof *acc;
   const guint16 *w1 = w + LLM_AMX_ROWS * w_stride, *x1 = x + x_tile;
   float *acc1 = acc + LLM_AMX_ROWS * acc_stride;
 
-  _tile_loadd (0, acc, acc_bytes);
-  if (n_b == 2)
-    _tile_loadd (1, acc + LLM_AMX_ROWS, acc_bytes);
-  if (n_a == 2)
-    _tile_loadd (2, acc1, acc_bytes);
-  if (n_a == 2 && n_b == 2)
-    _tile_loadd (3, acc1 + LLM_AMX_ROWS, acc_bytes);
+  if (add)
+    {
+      _tile_loadd (0, acc, acc_bytes);
+      if (n_b == 2)
+        _tile_loadd (1, acc + LLM_AMX_ROWS, acc_bytes);
+      if (n_a == 2)
+        _tile_loadd (2, acc1, acc_bytes);
+      if (n_a == 2 && n_b == 2)
+        _tile_loadd (3, acc1 + LLM_AMX_ROWS, acc_bytes);
+    }
+  else
+    {
+      _tile_zero (0);
+      _tile_zero (1);
+      _tile_zero (2);
+      _tile_zero (3);
+    }
   for (guint i = 0; i < k; i += LLM_AMX_COLS)
     {
       _tile_loadd (4, w + i, w_bytes);
@@ -69,31 +80,33 @@ block (const guint16 *w, gsize w_stride, const guint16 *x, gsize x_tile, guint k
 
 /* n_a tiles of weight rows, which stay in the L1 cache while the inputs pass */
 static ALWAYS_INLINE void
-strip (const guint16 *w, gsize w_stride, const guint16 *x, gsize x_tile, guint n_tiles, guint k, float *acc, gsize acc_stride, const guint n_a)
+strip (const guint16 *w, gsize w_stride, const guint16 *x, gsize x_tile, guint n_tiles, guint k, float *acc, gsize acc_stride, gboolean add,
+       const guint n_a)
 {
   guint t = 0;
 
   for (; t + 2 <= n_tiles; t += 2)
-    block (w, w_stride, x + t * x_tile, x_tile, k, acc + (gsize) t * LLM_AMX_ROWS, acc_stride, n_a, 2);
+    block (w, w_stride, x + t * x_tile, x_tile, k, acc + (gsize) t * LLM_AMX_ROWS, acc_stride, add, n_a, 2);
   if (t < n_tiles)
-    block (w, w_stride, x + t * x_tile, x_tile, k, acc + (gsize) t * LLM_AMX_ROWS, acc_stride, n_a, 1);
+    block (w, w_stride, x + t * x_tile, x_tile, k, acc + (gsize) t * LLM_AMX_ROWS, acc_stride, add, n_a, 1);
 }
 
 void
-llm_cpu_amx_panel (const guint16 *w, gsize w_stride, guint n_w, const guint16 *x, gsize x_tile, guint n_tiles, guint k, float *acc, gsize acc_stride)
+llm_cpu_amx_panel (const guint16 *w, gsize w_stride, guint n_w, const guint16 *x, gsize x_tile, guint n_tiles, guint k, float *acc, gsize acc_stride,
+                   gboolean add)
 {
   guint n = 0;
 
   _tile_loadconfig (&config);
   __asm__ volatile ("" ::: "memory"); /* the loads of tiles do not say what they read */
   for (; n + 2 * LLM_AMX_ROWS <= n_w; n += 2 * LLM_AMX_ROWS)
-    strip (w + n * w_stride, w_stride, x, x_tile, n_tiles, k, acc + n * acc_stride, acc_stride, 2);
+    strip (w + n * w_stride, w_stride, x, x_tile, n_tiles, k, acc + n * acc_stride, acc_stride, add, 2);
   if (n < n_w)
-    strip (w + n * w_stride, w_stride, x, x_tile, n_tiles, k, acc + n * acc_stride, acc_stride, 1);
+    strip (w + n * w_stride, w_stride, x, x_tile, n_tiles, k, acc + n * acc_stride, acc_stride, add, 1);
   _tile_release ();
 }
 
-/* ---- what goes in ---- */
+/* ---- what goes in, and what comes out ---- */
 
 /* 16 x 16 numbers of 32 bits: v[i] becomes what stood in lane i of all. */
 static ALWAYS_INLINE void
@@ -124,27 +137,58 @@ transpose (__m512i v[16])
     }
 }
 
+#define PACK_COLS 512
+
+/* Row by row first: sixteen rows at once, far apart, would fall on the same few sets of the cache. */
 void
-llm_cpu_amx_pack (const float *x, gsize x_stride, guint n_rows, guint k, guint16 *lanes)
+llm_cpu_amx_pack (const float *const *x, guint n_rows, guint first, guint n_cols, guint16 *lanes)
 {
-  for (guint i = 0; i < k; i += LLM_AMX_COLS, lanes += LLM_AMX_COLS * LLM_AMX_ROWS)
+  guint16 rows[LLM_AMX_ROWS][PACK_COLS + LLM_AMX_COLS] __attribute__ ((aligned (64)));
+
+  for (guint at = 0; at < n_cols; at += PACK_COLS)
     {
-      __m512i v[LLM_AMX_ROWS];
+      guint cols = MIN (PACK_COLS, n_cols - at);
 
       for (guint r = 0; r < LLM_AMX_ROWS; r++)
-        {
-          const float *row = x + r * x_stride + i;
+        for (guint i = 0; i < cols; i += LLM_AMX_COLS)
+          {
+            const float *from = x[MIN (r, n_rows - 1)] + first + at + i;
+            __m512i both = (__m512i) _mm512_cvtne2ps_pbh (_mm512_loadu_ps (from + 16), _mm512_loadu_ps (from));
 
-          v[r] = r < n_rows ? (__m512i) _mm512_cvtne2ps_pbh (_mm512_loadu_ps (row + 16), _mm512_loadu_ps (row)) : _mm512_setzero_si512 ();
+            _mm512_store_si512 (rows[r] + i, r < n_rows ? both : _mm512_setzero_si512 ());
+          }
+      for (guint i = 0; i < cols; i += LLM_AMX_COLS, lanes += LLM_AMX_COLS * LLM_AMX_ROWS)
+        {
+          __m512i v[LLM_AMX_ROWS];
+
+          for (guint r = 0; r < LLM_AMX_ROWS; r++)
+            v[r] = _mm512_load_si512 (rows[r] + i);
+          transpose (v);
+          for (guint p = 0; p < LLM_AMX_COLS / 2; p++)
+            _mm512_storeu_si512 (lanes + p * 2 * LLM_AMX_ROWS, v[p]);
         }
-      transpose (v);
-      for (guint p = 0; p < LLM_AMX_COLS / 2; p++)
-        _mm512_storeu_si512 (lanes + p * 2 * LLM_AMX_ROWS, v[p]);
     }
 }
 
+void
+llm_cpu_amx_store (const float *acc, gsize acc_stride, guint n_w, guint n_x, float *const *y, gsize first)
+{
+  for (guint r = 0; r < n_x; r += LLM_AMX_ROWS)
+    for (guint n = 0; n < n_w; n += LLM_AMX_ROWS)
+      {
+        __mmask16 there = (__mmask16) (0xffff >> (LLM_AMX_ROWS - MIN (LLM_AMX_ROWS, n_w - n)));
+        __m512i v[LLM_AMX_ROWS];
+
+        for (guint i = 0; i < LLM_AMX_ROWS; i++)
+          v[i] = _mm512_loadu_si512 (acc + (n + i) * acc_stride + r);
+        transpose (v);
+        for (guint i = 0; i < MIN (LLM_AMX_ROWS, n_x - r); i++)
+          _mm512_mask_storeu_epi32 (y[r + i] + first + n, there, v[i]);
+      }
+}
+
 static ALWAYS_INLINE __m512
-sixteen (const LlmAmxColumns *columns, guint i)
+sixteen (const LlmUnpacked *columns, guint i)
 {
   __m512 q = _mm512_cvtepi32_ps (_mm512_cvtepu8_epi32 (_mm_loadu_si128 ((const __m128i *) (gconstpointer) (columns->q + i))));
 
@@ -152,11 +196,13 @@ sixteen (const LlmAmxColumns *columns, guint i)
 }
 
 void
-llm_cpu_amx_convert (const LlmAmxColumns *columns, guint n, guint16 *w)
+llm_cpu_amx_convert (const LlmUnpacked *columns, guint n, guint16 *w)
 {
   for (guint i = 0; i < n; i += LLM_AMX_COLS)
     _mm512_storeu_si512 (w + i, (__m512i) _mm512_cvtne2ps_pbh (sixteen (columns, i + 16), sixteen (columns, i)));
 }
+
+const LlmCpuTiles llm_cpu_amx_tiles = { llm_cpu_amx_pack, llm_cpu_amx_convert, llm_cpu_amx_panel, llm_cpu_amx_store };
 
 /* ---- may it be used ---- */
 
@@ -191,13 +237,18 @@ llm_cpu_amx_right (void)
   enum { N = 48, R = 35, K = 64, TILES = 3, LANES = TILES * LLM_AMX_ROWS };
   g_autofree float *x = g_new (float, R * K), *acc = g_new (float, N * LANES);
   g_autofree guint16 *lanes = g_new (guint16, LANES * K), *w = g_new (guint16, N * K);
-  LlmAmxColumns columns;
+  const float *row[LLM_AMX_ROWS];
+  LlmUnpacked columns;
   gboolean right = TRUE;
 
   for (guint i = 0; i < R * K; i++)
     x[i] = (float) (i * 7 % 23) - 11;
   for (guint t = 0; t < TILES; t++)
-    llm_cpu_amx_pack (x + t * LLM_AMX_ROWS * K, K, MIN (LLM_AMX_ROWS, R - t * LLM_AMX_ROWS), K, lanes + t * LLM_AMX_ROWS * K);
+    {
+      for (guint r = 0; r < LLM_AMX_ROWS; r++)
+        row[r] = x + MIN (t * LLM_AMX_ROWS + r, R - 1) * K;
+      llm_cpu_amx_pack (row, MIN (LLM_AMX_ROWS, R - t * LLM_AMX_ROWS), 0, K, lanes + t * LLM_AMX_ROWS * K);
+    }
   for (guint n = 0; n < N; n++)
     {
       for (guint i = 0; i < K; i++)
@@ -210,7 +261,7 @@ llm_cpu_amx_right (void)
       for (guint r = 0; r < LANES; r++)
         acc[n * LANES + r] = (float) n;
     }
-  llm_cpu_amx_panel (w, K, N, lanes, LLM_AMX_ROWS * K, TILES, K, acc, LANES);
+  llm_cpu_amx_panel (w, K, N, lanes, LLM_AMX_ROWS * K, TILES, K, acc, LANES, TRUE);
   for (guint n = 0; n < N; n++)
     for (guint r = 0; r < LANES; r++)
       {

@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include <glib.h>
+#include "compute/cpu/kernels.h"
 
 G_BEGIN_DECLS
 
@@ -23,26 +23,26 @@ gboolean llm_cpu_amx_usable (void);
 /* A small product against plain C. */
 gboolean llm_cpu_amx_right (void);
 
-/* One tile of lanes: @lanes[k / 2][16][2] of the @n_rows <= 16 input rows of @k floats, @x_stride floats apart, rounded
- * to nearest even; absent rows are zeros. @k is a multiple of 32. */
-void llm_cpu_amx_pack (const float *x, gsize x_stride, guint n_rows, guint k, guint16 *lanes);
+/* One tile of lanes: @lanes[n_cols / 2][16][2] of columns @first.. of the @n_rows <= 16 rows of floats @x, rounded to nearest
+ * even; absent rows are zeros. @n_cols is a multiple of 32. */
+void llm_cpu_amx_pack (const float *const *x, guint n_rows, guint first, guint n_cols, guint16 *lanes);
 
-/* acc[n][r] += sum over k of w[n][k] x[r][k], r < 16 @n_tiles, n < @n_w, a multiple of 16; @k a multiple of 32.
+/* acc[n][r] = sum over k of w[n][k] x[r][k], more of it where @add says so, r < 16 @n_tiles, n < @n_w, a multiple of 16; @k a multiple of 32.
  * @w: bf16 rows, @w_stride elements apart; an odd multiple of 32 spreads them best over the sets of the L1 cache.
  * @x: @n_tiles tiles of lanes as above, @x_tile elements apart: at least 16 k, more for columns of longer rows.
  * @acc: rows of 16 @n_tiles floats, @acc_stride floats apart.
  * A sum's order follows k alone: pairs of columns in turn, within each 32; denormals are zeros.
  * Best from the caches: w in L1 or L2, x in L2 (k = 512, n_w = 32, n_tiles = 32: 32 KiB, 512 KiB, 64 KiB of acc). */
-void llm_cpu_amx_panel (const guint16 *w, gsize w_stride, guint n_w, const guint16 *x, gsize x_tile, guint n_tiles, guint k, float *acc, gsize acc_stride);
+void llm_cpu_amx_panel (const guint16 *w, gsize w_stride, guint n_w, const guint16 *x, gsize x_tile, guint n_tiles, guint k, float *acc, gsize acc_stride,
+                        gboolean add);
 
-/* 256 columns of a weight row as its type's unpacking leaves them: w[i] = scale[i / 16] q[i] - offset[i / 16]. */
-typedef struct {
-  guint8 q[256];
-  float scale[16];
-  float offset[16];
-} LlmAmxColumns;
+/* The first @n columns, a multiple of 32, of a weight row as bf16. Their codes are unsigned. */
+void llm_cpu_amx_convert (const LlmUnpacked *columns, guint n, guint16 *w);
 
-/* The first @n columns, a multiple of 32, as bf16. */
-void llm_cpu_amx_convert (const LlmAmxColumns *columns, guint n, guint16 *w);
+/* y[r][first + n] = acc[n][r], n < @n_w, r < @n_x; whole tiles of @acc are read. */
+void llm_cpu_amx_store (const float *acc, gsize acc_stride, guint n_w, guint n_x, float *const *y, gsize first);
+
+/* All of these, for product-tiles.c. */
+extern const LlmCpuTiles llm_cpu_amx_tiles;
 
 G_END_DECLS

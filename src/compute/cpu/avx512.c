@@ -63,6 +63,7 @@
 
 GEMM_VNNI_CLASSES
 
+#include "compute/cpu/amx.h"
 #include "compute/cpu/product-kernels.h"
 #include "compute/cpu/attention-kernels.h"
 #include "compute/cpu/row-kernels.h"
@@ -75,3 +76,7 @@ usable (void)
 }
 
 const LlmCpuKernels llm_cpu_avx512_vnni = { .name = "avx512-vnni", .usable = usable, .noise = 0.08, PRODUCT_KERNELS, ATTENTION_KERNELS, ROW_KERNELS };
+
+/* the same, but for many input rows */
+const LlmCpuKernels llm_cpu_amx
+  = { .name = "amx", .usable = llm_cpu_amx_usable, .noise = 0.08, .tiles = &llm_cpu_amx_tiles, PRODUCT_KERNELS, ATTENTION_KERNELS, ROW_KERNELS };

@@ -59,12 +59,13 @@ allocate_products (LlmCpuExecutable *self, const LlmPlan *plan, const LlmRunLimi
         lanes = MAX (lanes, (rows * used / LLM_LANES + MIN (experts, rows * used / LLM_GEMV_ROWS)) * n_chunks);
     }
   p->chunks = g_try_new (LlmQ8Chunk, chunks);
-  p->lanes = g_try_new (LlmQ8Lanes, lanes);
+  p->lanes_bytes = MAX (sizeof (LlmQ8Lanes), self->device->kernels->tiles != NULL ? LLM_CHUNK * LLM_LANES * sizeof (guint16) : 0);
+  p->lanes = g_try_malloc_n (lanes, p->lanes_bytes);
   p->x = g_try_new (const float *, pairs);
   p->q8 = g_try_new (const LlmQ8Chunk *, pairs);
   p->y = g_try_new (float *, pairs);
   p->group = g_try_new (LlmCpuGroup, groups);
-  self->parent.memory_bytes += chunks * sizeof (LlmQ8Chunk) + lanes * sizeof (LlmQ8Lanes) + pairs * 3 * sizeof (gpointer) + groups * sizeof (LlmCpuGroup);
+  self->parent.memory_bytes += chunks * sizeof (LlmQ8Chunk) + lanes * p->lanes_bytes + pairs * 3 * sizeof (gpointer) + groups * sizeof (LlmCpuGroup);
   return p->chunks != NULL && p->lanes != NULL && p->x != NULL && p->q8 != NULL && p->y != NULL && p->group != NULL;
 }
 

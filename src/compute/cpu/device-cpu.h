@@ -33,7 +33,8 @@ typedef struct {
 /* The inputs and outputs of the product under way. */
 typedef struct {
   LlmQ8Chunk *chunks;  /* rows of n_chunks */
-  LlmQ8Lanes *lanes;   /* tiles of n_chunks */
+  LlmQ8Lanes *lanes;   /* tiles of n_chunks, each of lanes_bytes: LlmQ8Lanes, or as much for bf16 */
+  gsize lanes_bytes;
   LlmValueId chunks_of, lanes_of; /* the value that they hold in this run */
   guint n_chunks;
   const float **x;     /* [rows, experts used], as are q8 and y */

@@ -7,7 +7,9 @@
 /* best first */
 static const LlmCpuKernels *const all[] = {
 #ifdef __x86_64__
+  &llm_cpu_amx,
   &llm_cpu_avx512_vnni,
+  &llm_cpu_avx_vnni,
   &llm_cpu_avx2,
 #endif
   &llm_cpu_scalar,

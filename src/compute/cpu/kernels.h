@@ -39,12 +39,22 @@ typedef struct {
   void (*expand) (const guint8 *page, gsize stride, guint n, guint dim, float *out, gsize out_stride);
 } LlmKvKernels;
 
+/* Many input rows of coded types as tiles of bf16: how an instruction set has them; see amx.h for each. */
+typedef struct {
+  void (*pack) (const float *const *x, guint n_rows, guint first, guint n_cols, guint16 *lanes);
+  void (*convert) (const LlmUnpacked *columns, guint n, guint16 *w);
+  void (*panel) (const guint16 *w, gsize w_stride, guint n_w, const guint16 *x, gsize x_tile, guint n_tiles, guint k, float *acc, gsize acc_stride,
+                 gboolean add);
+  void (*store) (const float *acc, gsize acc_stride, guint n_w, guint n_x, float *const *y, gsize first);
+} LlmCpuTiles;
+
 typedef struct {
   const char *name; /* "scalar", "avx2", ... */
   gboolean (*usable) (void);
   LlmFloatProduct f32, f16, bf16;
   const LlmCodedType *(*coded) (guint32 dtype); /* how a type is multiplied through bytes; NULL for others */
   void (*quantise) (const float *x, LlmQ8Chunk *q, guint k);
+  const LlmCpuTiles *tiles; /* or NULL */
   /* y[r][first + n] = acc[n * stride + r], n < @n_w, r < @n_x; whole groups of 4 are read. */
   void (*store_lanes) (const float *acc, gsize stride, guint n_w, guint n_x, float *const *y, gsize first);
   /* The same for any type, by its definition; NULL but for "scalar", which has nothing else. */
@@ -72,7 +82,9 @@ typedef struct {
 extern const LlmCpuKernels llm_cpu_scalar;
 #ifdef __x86_64__
 extern const LlmCpuKernels llm_cpu_avx2;
+extern const LlmCpuKernels llm_cpu_avx_vnni;
 extern const LlmCpuKernels llm_cpu_avx512_vnni;
+extern const LlmCpuKernels llm_cpu_amx;
 
 /* clang 14 has no "f16c" in __builtin_cpu_supports() */
 static inline gboolean
@@ -90,12 +102,24 @@ typedef struct {
   const LlmQ8Chunk *const *q8;  /* [n_x]: rows of chunks; up to LLM_GEMV_ROWS rows */
   const LlmQ8Lanes *lanes;      /* tiles of 16 rows, @lanes_stride apart; for more */
   gsize lanes_stride;
+  const guint16 *bf16;          /* as llm_cpu_tiles_pack() leaves them; for as many as llm_cpu_by_tiles() says */
 } LlmCpuInput;
 
 /* How weights of @dtype are multiplied through bytes; NULL: inputs stay floats. */
 const LlmCodedType *llm_cpu_coded (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype);
+
+#define LLM_TILES_ROWS 256 /* weight rows of a piece, at most, that goes by tiles */
+
+/* Whether products of coded types with @n_x input rows go by tiles of bf16. */
+gboolean llm_cpu_by_tiles (const LlmCpuKernels *kernels, guint n_x);
+/* Their inputs: tile @tile of the @n_x rows @x of @k columns. @bf16: 16 @k elements for each tile. */
+void llm_cpu_tiles_pack (const LlmCpuKernels *kernels, const float *const *x, guint n_x, guint k, guint tile, guint16 *bf16);
+/* llm_cpu_product() for them. */
+void llm_cpu_tiles_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const LlmCpuInput *x,
+                            guint n_x, guint k, float *const *y, gsize first);
+
 /* y[r][first + n] = w row n . x row r for n < @n_w, r < @n_x; @k columns, a multiple of the type's block.
- * A row's result does not depend on the rows beside it, but for which of the two kernels of coded types their number calls for. */
+ * A row's result does not depend on the rows beside it, but for which of the kernels of coded types their number calls for. */
 void llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const LlmCpuInput *x, guint n_x,
                       guint k, float *const *y, gsize first);
 

@@ -141,6 +141,8 @@ llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const 
     kernels->definition (dtype, w, w_stride, n_w, x->x, n_x, k, y, first);
   else if (coded != NULL && n_x <= LLM_GEMV_ROWS)
     coded->gemv (w, w_stride, n_w, x->q8, n_x, k, y, first);
+  else if (coded != NULL && llm_cpu_by_tiles (kernels, n_x))
+    llm_cpu_tiles_product (kernels, dtype, w, w_stride, n_w, x, n_x, k, y, first);
   else if (coded != NULL)
     by_panels (kernels, coded, dtype, w, w_stride, n_w, x, n_x, k, y, first);
   else if (product != NULL)

@@ -79,16 +79,32 @@ quantise_piece (gpointer data, guint row)
   job->self->device->kernels->quantise (job->x + (gsize) row * k, p->chunks + (gsize) row * p->n_chunks, k);
 }
 
+/* Where the lanes of a group begin. */
+static gpointer
+lanes_of (const LlmCpuProducts *p, const LlmCpuGroup *group)
+{
+  return (guint8 *) p->lanes + group->tile * p->n_chunks * p->lanes_bytes;
+}
+
+/* A row into its lane; or where lanes are of bf16, with the first of a tile the whole tile. */
 static void
 lanes_piece (gpointer data, guint piece)
 {
-  LlmCpuProducts *p = &((LlmCpuJob *) data)->self->products;
+  const LlmCpuJob *job = data;
+  const LlmCpuKernels *kernels = job->self->device->kernels;
+  const LlmCpuProducts *p = &job->self->products;
   const LlmCpuGroup *group = p->group;
 
   while (piece >= group->n_rows)
     piece -= (group++)->n_rows;
-  if (group->n_rows > LLM_GEMV_ROWS)
-    llm_cpu_to_lanes (p->q8[group->first + piece], p->n_chunks, p->lanes + (gsize) (group->tile + piece / LLM_LANES) * p->n_chunks, piece % LLM_LANES);
+  if (llm_cpu_by_tiles (kernels, group->n_rows))
+    {
+      if (piece % LLM_LANES == 0)
+        llm_cpu_tiles_pack (kernels, p->x + group->first, group->n_rows, (guint) job->w->n_cols, piece / LLM_LANES, lanes_of (p, group));
+    }
+  else if (group->n_rows > LLM_GEMV_ROWS)
+    llm_cpu_to_lanes (p->q8[group->first + piece], p->n_chunks, (LlmQ8Lanes *) lanes_of (p, group) + (gsize) (piece / LLM_LANES) * p->n_chunks,
+                      piece % LLM_LANES);
 }
 
 /* Rounded once per value, and laid out in lanes where any group has rows enough. */
@@ -97,11 +113,14 @@ prepare_inputs (LlmCpuJob *job, guint n_rows)
 {
   LlmCpuProducts *p = &job->self->products;
   LlmPool *pool = job->self->device->pool;
-  guint k = (guint) job->w->n_cols, most = 0;
+  guint k = (guint) job->w->n_cols, most = 0, fewest = G_MAXUINT;
 
   for (guint g = 0; g < p->n_groups; g++)
-    most = MAX (most, p->group[g].n_rows);
-  if (p->chunks_of != job->op->x)
+    {
+      most = MAX (most, p->group[g].n_rows);
+      fewest = MIN (fewest, p->group[g].n_rows);
+    }
+  if (p->chunks_of != job->op->x && !llm_cpu_by_tiles (job->self->device->kernels, fewest))
     {
       llm_pool_run (pool, quantise_piece, job, job->n_rows * (job->x_width / k));
       p->chunks_of = job->op->x;
@@ -111,6 +130,20 @@ prepare_inputs (LlmCpuJob *job, guint n_rows)
     return;
   llm_pool_run (pool, lanes_piece, job, n_rows);
   p->lanes_of = job->op->kind == LLM_OP_MATMUL ? job->op->x : LLM_NONE;
+}
+
+/* How many weight rows a piece has. */
+static guint
+piece_rows (const LlmCpuJob *job)
+{
+  gsize row_bytes = job->w->n_bytes / job->w->n_rows;
+  guint share = job->n_out / (2 * llm_pool_n_threads (job->self->device->pool));
+
+  if (job->n_rows <= LLM_GEMV_ROWS)
+    return CLAMP ((guint) (PIECE_BYTES / row_bytes) & ~7u, 8, PIECE_ROWS);
+  if (llm_cpu_by_tiles (job->self->device->kernels, job->n_rows)) /* the inputs come from beyond the L2 cache for each */
+    return CLAMP (share & ~31u, PIECE_ROWS, LLM_TILES_ROWS);
+  return PIECE_ROWS;
 }
 
 /* ---- products ---- */
@@ -138,7 +171,7 @@ product_piece (gpointer data, guint piece)
   const LlmCpuGroup *group = &p->group[piece / job->n_tiles];
   guint first = piece % job->n_tiles * job->tile_rows, n = MIN (job->tile_rows, job->n_out - first);
   gsize row_bytes = job->w->n_bytes / job->w->n_rows;
-  LlmCpuInput in = { p->x + group->first, p->q8 + group->first, p->lanes + (gsize) group->tile * p->n_chunks, p->n_chunks };
+  LlmCpuInput in = { p->x + group->first, p->q8 + group->first, lanes_of (p, group), p->n_chunks, lanes_of (p, group) };
 
   llm_cpu_product (job->self->device->kernels, job->w->dtype, (const guint8 *) job->w->data + (group->weight + first) * row_bytes, row_bytes, n, &in,
                    group->n_rows, (guint) job->w->n_cols, p->y + group->first, first);
@@ -153,7 +186,6 @@ llm_cpu_run_matmul (LlmCpuJob *job)
   LlmCpuProducts *p = &job->self->products;
   gboolean experts = job->op->kind == LLM_OP_EXPERT_MATMUL;
   guint n_used = experts ? job->op->p.expert.n_used : 1;
-  gsize row_bytes = job->w->n_bytes / job->w->n_rows;
 
   job->n_out = job->y_width / n_used;
   p->n_chunks = ((guint) job->w->n_cols + LLM_CHUNK - 1) / LLM_CHUNK;
@@ -163,7 +195,7 @@ llm_cpu_run_matmul (LlmCpuJob *job)
     one_group (job);
   if (llm_cpu_coded (job->self->device->kernels, job->w->dtype) != NULL)
     prepare_inputs (job, job->n_rows * n_used);
-  job->tile_rows = job->n_rows > LLM_GEMV_ROWS ? PIECE_ROWS : CLAMP ((guint) (PIECE_BYTES / row_bytes) & ~7u, 8, PIECE_ROWS);
+  job->tile_rows = piece_rows (job);
   job->n_tiles = (job->n_out + job->tile_rows - 1) / job->tile_rows;
   llm_pool_run (job->self->device->pool, product_piece, job, p->n_groups * job->n_tiles);
 }

@@ -40,5 +40,7 @@ llm_cpu_run_rope (LlmCpuJob *job, guint op_index)
     }
   if (self->products.chunks_of == job->op->x)
     self->products.chunks_of = LLM_NONE; /* changed in place */
+  if (self->products.lanes_of == job->op->x)
+    self->products.lanes_of = LLM_NONE;
   llm_cpu_run_rows (job, rope_piece, job->x_width);
 }
