@@ -20,7 +20,7 @@ llm_plan_op_cost (const LlmPlan *self, guint i, guint n_rows, guint n_out, doubl
   LlmOpCost cost = { 0 };
   const LlmWeight *w = op->w != LLM_NONE ? llm_plan_weight_at (self, op->w) : NULL;
   guint64 rows = op->x != LLM_NONE && llm_plan_value (self, op->x)->rows == LLM_ROWS_OUT ? n_out : n_rows;
-  double kv_row = (double) kv->n_kv_heads * (kv->head_dim_k + kv->head_dim_v) * (kv->dtype == LLM_DTYPE_F16 ? 2 : 4);
+  double kv_row = (double) (kv->n_kv_heads * (llm_kv_head_bytes (kv->dtype, kv->head_dim_k) + llm_kv_head_bytes (kv->dtype, kv->head_dim_v)));
 
   cost.bytes = value_bytes (self, op->x, n_rows, n_out) + value_bytes (self, op->z, n_rows, n_out) + value_bytes (self, op->y, n_rows, n_out);
   switch (op->kind)

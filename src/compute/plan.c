@@ -26,13 +26,22 @@ struct _LlmPlan {
   LlmValueId logits;
 };
 
+guint64
+llm_kv_head_bytes (LlmDtype dtype, guint dim)
+{
+  guint64 bytes = 0;
+
+  if (dtype != LLM_DTYPE_F32 && dtype != LLM_DTYPE_F16 && dtype != LLM_DTYPE_Q8_0)
+    return 0;
+  return llm_dtype_row_bytes (llm_dtype_info (dtype), dim, &bytes) ? bytes : 0;
+}
+
 gboolean
 llm_kv_layout_page_bytes (const LlmKvLayout *layout, guint64 *bytes)
 {
-  guint64 n = (guint64) layout->head_dim_k + layout->head_dim_v;
+  guint64 n = llm_kv_head_bytes (layout->dtype, layout->head_dim_k) + llm_kv_head_bytes (layout->dtype, layout->head_dim_v);
 
-  return llm_mul_u64 (n, layout->n_kv_heads, &n) && llm_mul_u64 (n, layout->page_tokens, &n) && llm_mul_u64 (n, layout->n_layers, &n)
-         && llm_mul_u64 (n, layout->dtype == LLM_DTYPE_F16 ? 2 : 4, bytes);
+  return llm_mul_u64 (n, layout->n_kv_heads, &n) && llm_mul_u64 (n, layout->page_tokens, &n) && llm_mul_u64 (n, layout->n_layers, bytes);
 }
 
 static gboolean
@@ -40,7 +49,8 @@ layout_is_usable (const LlmKvLayout *kv)
 {
   guint64 bytes;
 
-  return llm_kv_layout_page_bytes (kv, &bytes) && bytes > 0 && MAX (kv->head_dim_k, kv->head_dim_v) <= LLM_MODEL_MAX_HEAD_DIM && (kv->dtype == LLM_DTYPE_F32 || kv->dtype == LLM_DTYPE_F16);
+  return llm_kv_layout_page_bytes (kv, &bytes) && llm_kv_head_bytes (kv->dtype, kv->head_dim_k) > 0 && llm_kv_head_bytes (kv->dtype, kv->head_dim_v) > 0
+         && bytes > 0 && MAX (kv->head_dim_k, kv->head_dim_v) <= LLM_MODEL_MAX_HEAD_DIM;
 }
 
 LlmPlan *
@@ -49,9 +59,12 @@ llm_plan_new (const LlmKvLayout *kv)
   LlmPlan *self = g_new0 (LlmPlan, 1);
 
   self->kv = *kv;
-  if (!layout_is_usable (kv))
+  if (kv->dtype == LLM_DTYPE_Q8_0 && (kv->head_dim_k % 32 != 0 || kv->head_dim_v % 32 != 0))
+    g_set_error (&self->error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED,
+                 "a KV cache of type q8_0 needs heads of whole blocks of 32; this model's have %u and %u columns: take f16", kv->head_dim_k, kv->head_dim_v);
+  else if (!layout_is_usable (kv))
     g_set_error (&self->error, LLM_ERROR, LLM_ERROR_INVALID_MODEL,
-                 "KV cache: %u layers of %u heads of %u and %u, pages of %u tokens; all must be above 0, and the type F32 or F16", kv->n_layers,
+                 "KV cache: %u layers of %u heads of %u and %u, pages of %u tokens; all must be above 0, heads at most " G_STRINGIFY (LLM_MODEL_MAX_HEAD_DIM) ", and the type F32, F16 or Q8_0", kv->n_layers,
                  kv->n_kv_heads, kv->head_dim_k, kv->head_dim_v, kv->page_tokens);
   self->ops = g_array_new (FALSE, TRUE, sizeof (LlmOp));
   self->weights = g_array_new (FALSE, TRUE, sizeof (LlmWeight));

@@ -30,6 +30,8 @@ typedef struct {
 
 /* Bytes of one page over all layers, K and V. FALSE when it wraps. */
 gboolean llm_kv_layout_page_bytes (const LlmKvLayout *layout, guint64 *bytes);
+/* Bytes of one head's @dim keys or values: F32, F16, or Q8_0 where @dim is whole blocks of 32; 0: no such cache. */
+guint64 llm_kv_head_bytes (LlmDtype dtype, guint dim);
 
 typedef struct _LlmPlan LlmPlan;
 

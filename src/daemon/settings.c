@@ -82,7 +82,9 @@ llm_settings_context_window (LlmSettings *self)
 const char *
 llm_settings_kv_type (LlmSettings *self)
 {
-  return self->gsettings != NULL && g_settings_get_enum (self->gsettings, "kv-type") == 1 ? "f32" : "f16";
+  static const char *const types[] = { "f16", "f32", "q8_0" }; /* as the schema counts them */
+
+  return self->gsettings != NULL ? types[MIN ((guint) g_settings_get_enum (self->gsettings, "kv-type"), 2)] : "f16";
 }
 
 guint64

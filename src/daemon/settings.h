@@ -22,7 +22,7 @@ void llm_settings_free (LlmSettings *self);
 char *llm_settings_default_model (LlmSettings *self);   /* "" = the only or bundled one (transfer full) */
 char *llm_settings_device (LlmSettings *self);          /* "" = best (transfer full) */
 guint llm_settings_context_window (LlmSettings *self);  /* 0 = default */
-const char *llm_settings_kv_type (LlmSettings *self);   /* "f16" | "f32" */
+const char *llm_settings_kv_type (LlmSettings *self);   /* "f16" | "f32" | "q8_0" */
 guint64 llm_settings_kv_bytes (LlmSettings *self);      /* 0 = default */
 guint llm_settings_threads (LlmSettings *self);         /* 0 = all */
 guint llm_settings_keep_alive_seconds (LlmSettings *self); /* an unused model is unloaded after; 0 = never */

@@ -91,7 +91,7 @@ typedef struct {
 typedef struct {
   char *device;              /* "" = best */
   guint context_window;      /* tokens; 0 = min (trained, LLM_DEFAULT_CONTEXT_WINDOW) */
-  LlmDtype kv_type;          /* F16 or F32 */
+  LlmDtype kv_type;          /* F16, F32 or Q8_0 (CPU) */
   guint64 kv_bytes;          /* KV pool; 0 = room for LLM_DEFAULT_KV_WINDOWS full windows, within the memory there is */
   LlmDevicesOptions devices;
 } LlmLoadSettings;

@@ -58,13 +58,13 @@ llm_service_load (LlmService *self, GVariant *params, GDBusMethodInvocation *inv
   g_variant_lookup (settings, "context-window", "u", &load.context_window);
   g_variant_lookup (settings, "kv-bytes", "t", &load.kv_bytes);
   g_variant_lookup (settings, "kv-type", "&s", &kv_type);
-  if (strcmp (kv_type, "f16") != 0 && strcmp (kv_type, "f32") != 0)
+  if (strcmp (kv_type, "f16") != 0 && strcmp (kv_type, "f32") != 0 && strcmp (kv_type, "q8_0") != 0)
     {
-      llm_service_take_error (invocation, g_error_new (G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "kv-type is \"%.*s\"; f16 or f32 is needed", llm_error_quote (kv_type, -1), kv_type));
+      llm_service_take_error (invocation, g_error_new (G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "kv-type is \"%.*s\"; f16, f32 or q8_0 is needed", llm_error_quote (kv_type, -1), kv_type));
       return;
     }
   load.device = (char *) device;
-  load.kv_type = strcmp (kv_type, "f32") == 0 ? LLM_DTYPE_F32 : LLM_DTYPE_F16;
+  load.kv_type = strcmp (kv_type, "f32") == 0 ? LLM_DTYPE_F32 : strcmp (kv_type, "q8_0") == 0 ? LLM_DTYPE_Q8_0 : LLM_DTYPE_F16;
   loading = g_new0 (Loading, 1);
   *loading = (Loading) { self, invocation, g_get_monotonic_time () };
   llm_engine_load_async (self->engine, digest, g_unix_fd_list_peek_fds (fds, NULL), (guint) g_unix_fd_list_get_length (fds), &load, NULL, on_loaded,

@@ -96,7 +96,7 @@ kv_bytes (int fd, const LlmBenchSettings *settings, GError **error)
 
   if (c == NULL)
     return 0;
-  return pages * LLM_KV_PAGE_TOKENS * c->n_layers * c->n_kv_heads * (c->head_dim_k + c->head_dim_v) * (settings->kv_type == LLM_DTYPE_F16 ? 2 : 4);
+  return pages * LLM_KV_PAGE_TOKENS * c->n_layers * c->n_kv_heads * (llm_kv_head_bytes (settings->kv_type, c->head_dim_k) + llm_kv_head_bytes (settings->kv_type, c->head_dim_v));
 }
 
 static gboolean

@@ -54,7 +54,7 @@ parse_options (Options *o, int *argc, char ***argv, GError **error)
     { "device", 'd', 0, G_OPTION_ARG_STRING, &o->device, "cpu, cpu:avx2, vulkan0 ... (the best)", "ID" },
     { "threads", 't', 0, G_OPTION_ARG_INT, &o->n_threads, "Threads of the CPU device (one per CPU)", "N" },
     { "isa", 'i', 0, G_OPTION_ARG_STRING, &o->isa, "Kernels of the CPU device: scalar, avx2, avx-vnni, avx512-vnni, amx (LLM_CPU_ISA, or the best)", "NAME" },
-    { "kv", 'k', 0, G_OPTION_ARG_STRING, &o->kv, "Type of the KV cache: f16 or f32 (f16)", "TYPE" },
+    { "kv", 'k', 0, G_OPTION_ARG_STRING, &o->kv, "Type of the KV cache: f16, f32 or q8_0 (f16)", "TYPE" },
     { "prompt", 'p', 0, G_OPTION_ARG_INT, &o->prompt, "Tokens of the prompts of a prefill together; 0 = no prefill (512)", "N" },
     { "decode", 'n', 0, G_OPTION_ARG_INT, &o->decode, "Tokens that each stream generates; 0 = no decode (128)", "N" },
     { "streams", 's', 0, G_OPTION_ARG_STRING, &o->streams, "Requests at once (1,8,32)", "N,N..." },
@@ -274,13 +274,19 @@ first_token (LlmBenchRunner *runner, const Options *o, GError **error)
   return TRUE;
 }
 
+static LlmDtype
+kv_type_of (const Options *o)
+{
+  return g_strcmp0 (o->kv, "f32") == 0 ? LLM_DTYPE_F32 : g_strcmp0 (o->kv, "q8_0") == 0 ? LLM_DTYPE_Q8_0 : LLM_DTYPE_F16;
+}
+
 static gboolean
 bench (Options *o, GError **error)
 {
   g_autoptr (GArray) streams = NULL, depths = NULL, results = g_array_new (FALSE, FALSE, sizeof (LlmBenchResult));
   g_autoptr (LlmBenchMachine) machine = NULL;
   g_autoptr (LlmBenchRunner) runner = NULL;
-  LlmBenchSettings settings = { .n_threads = (guint) o->n_threads, .kv_type = g_strcmp0 (o->kv, "f32") == 0 ? LLM_DTYPE_F32 : LLM_DTYPE_F16 };
+  LlmBenchSettings settings = { .n_threads = (guint) o->n_threads, .kv_type = kv_type_of (o) };
   guint64 loaded_rss;
   guint effort = (guint) MIN (o->n_repeat, 5) * (guint) MIN (o->n_repeat, 5); /* the more runs, the more a ceiling is worth, too */
   LlmBenchReport report = { .path = o->model, .results = results };
@@ -288,8 +294,8 @@ bench (Options *o, GError **error)
   g_array_set_clear_func (results, (GDestroyNotify) result_clear);
   if (o->n_repeat < 1 || o->prompt < 0 || o->decode < 0 || o->decode == 1 || o->n_threads < 0 || (o->prompt == 0 && o->decode == 0))
     return bad (error, "--repeat must be at least 1, --decode 0 or at least 2, --prompt and --threads not negative");
-  if (o->kv != NULL && strcmp (o->kv, "f16") != 0 && strcmp (o->kv, "f32") != 0)
-    return bad (error, "--kv is \"%s\"; f16 and f32 are known", o->kv);
+  if (o->kv != NULL && strcmp (o->kv, "f16") != 0 && settings.kv_type == LLM_DTYPE_F16)
+    return bad (error, "--kv is \"%s\"; f16, f32 and q8_0 are known", o->kv);
   if ((streams = parse_list (o->streams, "streams", 1, LLM_BATCH_MAX_SLOTS, error)) == NULL
       || (depths = parse_list (o->depth, "depth", 0, LLM_MODEL_MAX_CONTEXT / 2, error)) == NULL)
     return FALSE;

@@ -191,7 +191,7 @@ def test_peer(folder):
 
 def test_bench_errors(folder):
     for options, fails in (
-            ((MODEL, '--streams', '0'), (2, '--streams')), ((MODEL, '--prompt', '5000', '-d', 'cpu'), (2, 'context window')), ((MODEL, '--kv', 'q8'), (2, 'f16 and f32')),
+            ((MODEL, '--streams', '0'), (2, '--streams')), ((MODEL, '--prompt', '5000', '-d', 'cpu'), (2, 'context window')), ((MODEL, '--kv', 'q8'), (2, 'f16, f32 and q8_0')),
             ((), (2, 'model file')), (('/nonexistent', '-d', 'cpu'), (1, 'cannot be opened')), ((MODEL, '--device', 'cpu:none'), (1, 'none')),
             ((MODEL, '--repeat', '0'), (2, '--repeat'))):
         run(BENCH, *options, fails=fails)

@@ -61,10 +61,16 @@ ops_run_on (LlmDevice *on, const OpsModel *model, OpsBatch *const *batches, guin
 void
 ops_compare (const char *what, const OpsModel *model, OpsBatch *const *batches, guint n_batches, LlmDtype dtype)
 {
+  ops_compare_within (what, model, batches, n_batches, llm_device_noise (ops_device, llm_dtype_info (dtype)));
+}
+
+void
+ops_compare_within (const char *what, const OpsModel *model, OpsBatch *const *batches, guint n_batches, double stated)
+{
   gsize n = 0;
   g_autofree float *expected = ops_run_on (ops_scalar, model, batches, n_batches, &n);
   g_autofree float *got = ops_run_on (ops_device, model, batches, n_batches, &n);
-  double stated = llm_device_noise (ops_device, llm_dtype_info (dtype)), noise = noise_of (got, expected, n);
+  double noise = noise_of (got, expected, n);
 
   g_test_message ("%s: noise %.2g of %.2g stated", what, noise, stated);
   g_assert_cmpfloat (noise, <=, stated);

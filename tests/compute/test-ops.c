@@ -299,6 +299,7 @@ main (int argc, char **argv)
   ops_types_add_tests ();
   g_test_add_func ("/ops/two-executables", test_two_executables);
   ops_families_add_tests ();
+  ops_attention_add_tests ();
   status = g_test_run ();
   llm_device_free (ops_device);
   llm_device_free (ops_scalar);

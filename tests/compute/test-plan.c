@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "compute/ops-fixture.h"
 
 /* kv: 2 layers of 2 heads of 8 and 4 */
@@ -248,7 +249,8 @@ test_kv_layouts (void)
 {
   static const LlmKvLayout wrong[] = {
     { 0, 1, 8, 8, 32, LLM_DTYPE_F16 }, { 1, 0, 8, 8, 32, LLM_DTYPE_F16 }, { 1, 1, 0, 0, 32, LLM_DTYPE_F16 },
-    { 1, 1, 8, 8, 0, LLM_DTYPE_F16 }, { 1, 1, 8, 8, 32, LLM_DTYPE_Q8_0 }, { G_MAXUINT, G_MAXUINT, 8, 8, 32, LLM_DTYPE_F16 },
+    { 1, 1, 8, 8, 0, LLM_DTYPE_F16 }, { 1, 1, 32, 32, 32, LLM_DTYPE_Q4_0 },
+    { 1, 1, LLM_MODEL_MAX_HEAD_DIM + 1, 8, 32, LLM_DTYPE_F16 }, { 1, 1, 8, LLM_MODEL_MAX_HEAD_DIM + 1, 32, LLM_DTYPE_F16 }, { G_MAXUINT, G_MAXUINT, 8, 8, 32, LLM_DTYPE_F16 },
   };
   guint64 bytes;
 
@@ -262,6 +264,29 @@ test_kv_layouts (void)
       g_assert_false (llm_plan_finish (plan, LLM_NONE, &error));
       g_assert_error (error, LLM_ERROR, LLM_ERROR_INVALID_MODEL);
       g_assert_true (g_str_has_prefix (error->message, "KV cache:"));
+    }
+}
+
+/* Whole blocks of 32 in every head, up to the longest heads. */
+static void
+test_kv_q8_0 (void)
+{
+  static const LlmKvLayout odd[] = { { 1, 1, 48, 32, 32, LLM_DTYPE_Q8_0 }, { 1, 1, 64, 80, 32, LLM_DTYPE_Q8_0 } };
+  LlmKvLayout longest = { 1, 1, LLM_MODEL_MAX_HEAD_DIM, LLM_MODEL_MAX_HEAD_DIM, 32, LLM_DTYPE_Q8_0 };
+  g_autoptr (OpsModel) model = ops_model_new (&longest, 1);
+  guint64 bytes;
+
+  ops_model_finish (model, ops_model_input (model, 5, 16));
+  g_assert_true (llm_kv_layout_page_bytes (&longest, &bytes));
+  g_assert_cmpuint (bytes, ==, 2 * LLM_MODEL_MAX_HEAD_DIM / 32 * 34 * 32);
+  for (guint i = 0; i < G_N_ELEMENTS (odd); i++)
+    {
+      g_autoptr (LlmPlan) plan = llm_plan_new (&odd[i]);
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (llm_plan_finish (plan, LLM_NONE, &error));
+      g_assert_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED);
+      g_assert_nonnull (strstr (error->message, "blocks of 32"));
     }
 }
 
@@ -356,6 +381,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/logits-of-batch-rows", test_logits_of_batch_rows);
   g_test_add_func ("/plan/weights", test_weights);
   g_test_add_func ("/plan/kv-layouts", test_kv_layouts);
+  g_test_add_func ("/plan/kv-layouts/q8-0", test_kv_q8_0);
   g_test_add_func ("/plan/liveness", test_liveness);
   g_test_add_func ("/plan/cost", test_cost);
   g_test_add_func ("/plan/print", test_print);

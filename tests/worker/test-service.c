@@ -527,6 +527,7 @@ test_load_errors (Fixture *f, gconstpointer data)
   } cases[] = {
     { "{'device': <'cpu:nonsense'>}", FALSE, LLM_ERROR_NOT_SUPPORTED },
     { "{'kv-type': <'f64'>}", TRUE, G_DBUS_ERROR_INVALID_ARGS },
+    { "{'kv-type': <'q8_0'>, 'device': <'cpu'>}", FALSE, LLM_ERROR_NOT_SUPPORTED }, /* its heads are no whole blocks */
     { "{'kv-bytes': <@t 1>}", FALSE, LLM_ERROR_OUT_OF_MEMORY },
   };
 

@@ -10,6 +10,7 @@
 #include "compute/cpu/vector-math.h"
 
 #if VF_LANES == 16
+#define VF_LOAD_INT8(p) _mm512_cvtepi32_ps (_mm512_cvtepi8_epi32 (_mm_loadu_si128 ((const __m128i *) (gconstpointer) (p))))
 #define MIX_ROWS 4 /* with 4 vectors of columns: 16 of 32 registers */
 
 /* The lanes of four vectors added up to four lanes each, one vector after the other. */
@@ -32,6 +33,7 @@ fold_rest (const VF *f)
   return _mm512_permutexvar_ps (in_turns, _mm512_shuffle_ps (x, y, 0x88) + _mm512_shuffle_ps (x, y, 0xdd));
 }
 #else
+#define VF_LOAD_INT8(p) _mm256_cvtepi32_ps (_mm256_cvtepi8_epi32 (_mm_loadl_epi64 ((const __m128i *) (gconstpointer) (p))))
 #define MIX_ROWS 2 /* 8 of 16 registers */
 
 static ALWAYS_INLINE VF
@@ -231,6 +233,20 @@ expand_f16 (const guint8 *page, gsize stride, guint n, guint dim, float *out, gs
       VF_STORE (out + i, load_half_up_to (page + 2 * (gsize) i, dim - i));
 }
 
+static void
+expand_q8_0 (const guint8 *page, gsize stride, guint n, guint dim, float *out, gsize out_stride)
+{
+  for (guint t = 0; t < n; t++, page += stride, out += out_stride)
+    for (guint b = 0; b < dim / 32; b++)
+      {
+        const guint8 *block = page + (gsize) b * 34;
+        VF d = VF_SET1 (half_at (block));
+
+        for (guint i = 0; i < 32; i += VF_LANES)
+          VF_STORE (out + b * 32 + i, d * VF_LOAD_INT8 (block + 2 + i));
+      }
+}
+
 /* Milakov & Gimelshein 2018: @n scores, a multiple of 16, become exp (score - max). */
 static void
 softmax_part (float *score, guint n, float *max, float *sum)
@@ -282,5 +298,5 @@ to_half (const float *x, guint16 *h, guint n)
 }
 
 #define ATTENTION_KERNELS                                                                                                                  \
-  .kv_f32 = { scores_f32, mix_f32, NULL }, .kv_f16 = { scores_f16, mix_f16, expand_f16 }, .softmax_part = softmax_part, .exps = exps,      \
-  .blend = blend
+  .kv_f32 = { scores_f32, mix_f32, NULL }, .kv_f16 = { scores_f16, mix_f16, expand_f16 },                                             \
+  .kv_q8_0 = { NULL, NULL, expand_q8_0 }, .softmax_part = softmax_part, .exps = exps, .blend = blend

@@ -183,7 +183,6 @@ static LlmKvBuffer *
 cpu_kv_new (LlmDevice *device, const LlmKvLayout *layout, guint n_pages, GError **error)
 {
   LlmCpuKv *self = g_new0 (LlmCpuKv, 1);
-  gsize elem = layout->dtype == LLM_DTYPE_F16 ? 2 : 4;
   guint64 page_bytes;
 
   llm_kv_layout_page_bytes (layout, &page_bytes); /* checked by device.c */
@@ -196,8 +195,8 @@ cpu_kv_new (LlmDevice *device, const LlmKvLayout *layout, guint n_pages, GError 
       return NULL;
     }
   madvise (self->bytes, self->parent.bytes, MADV_HUGEPAGE); /* else the walk to each page costs more than to read it */
-  self->k_row = layout->n_kv_heads * layout->head_dim_k * elem;
-  self->v_row = layout->n_kv_heads * layout->head_dim_v * elem;
+  self->k_row = layout->n_kv_heads * llm_kv_head_bytes (layout->dtype, layout->head_dim_k);
+  self->v_row = layout->n_kv_heads * llm_kv_head_bytes (layout->dtype, layout->head_dim_v);
   self->k_layer = (gsize) n_pages * layout->page_tokens * self->k_row;
   self->v_layer = (gsize) n_pages * layout->page_tokens * self->v_row;
   self->v_bytes = self->bytes + layout->n_layers * self->k_layer;
