@@ -35,6 +35,7 @@ static __thread struct {
 } amx;
 
 static _Atomic guint64 n_emulated;
+static _Atomic gboolean spoilt;
 static guint ymm_at, zmm_at; /* offsets in the frame: upper halves of ymm, of zmm */
 
 static G_GNUC_NORETURN void
@@ -228,6 +229,8 @@ product_bf16 (Tile *c, const Tile *a, const Tile *b)
         }
       memcpy (&sum, c->data[m], sizeof sum);
       sum += e + o;
+      if (m == 3 && atomic_load (&spoilt))
+        sum[5] += 1;
       memcpy (c->data[m], &sum, sizeof sum);
     }
   _mm_setcsr (mxcsr);
@@ -412,6 +415,12 @@ llm_test_isa_count (void)
   return atomic_load (&n_emulated);
 }
 
+void
+llm_test_isa_spoil (gboolean spoil)
+{
+  atomic_store (&spoilt, spoil);
+}
+
 gboolean
 llm_test_isa_tiles_in_use (void)
 {
@@ -442,6 +451,11 @@ guint64
 llm_test_isa_count (void)
 {
   return 0;
+}
+
+void
+llm_test_isa_spoil (gboolean spoil)
+{
 }
 
 gboolean

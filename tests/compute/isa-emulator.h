@@ -14,6 +14,8 @@ gboolean llm_test_isa_emulate (void);
 /* Whether the instructions of the kernels @name are emulated; or else this CPU has them. */
 gboolean llm_test_isa_emulates (const char *name);
 gboolean llm_test_isa_runs (const char *name);
+/* From here on one number of every product of tiles is wrong. */
+void llm_test_isa_spoil (gboolean spoil);
 /* Instructions that were emulated so far, of all threads. */
 guint64 llm_test_isa_count (void);
 /* Whether this thread's tiles are configured. Always FALSE where the CPU has them. */

@@ -210,8 +210,8 @@ test_product (gconstpointer data)
       row[r] = x + r * K;
       out[r] = y + r * y_stride;
     }
-  g_assert_false (llm_cpu_by_tiles (&llm_cpu_amx, 23));
-  g_assert_true (llm_cpu_by_tiles (&llm_cpu_amx, 24));
+  g_assert_false (llm_cpu_by_tiles (&llm_cpu_amx, 31));
+  g_assert_true (llm_cpu_by_tiles (&llm_cpu_amx, 32));
   for (guint t = 0; t < (R + 15) / 16; t++)
     llm_cpu_tiles_pack (&llm_cpu_amx, row, R, K, t, bf16);
   llm_cpu_product (&llm_cpu_amx, dtype, w, w_stride, N, &in, R, K, out, 5);
@@ -236,9 +236,16 @@ test_product (gconstpointer data)
       g_assert_cmpfloat (y[r * y_stride + (i < 5 ? i : N + i)], ==, 0);
 }
 
+/* What keeps a CPU whose products are wrong from using them. */
 static void
 test_right (void)
 {
+  g_assert_true (llm_cpu_amx_right ());
+  if (!llm_test_isa_emulates ("amx"))
+    return;
+  llm_test_isa_spoil (TRUE);
+  g_assert_false (llm_cpu_amx_right ());
+  llm_test_isa_spoil (FALSE);
   g_assert_true (llm_cpu_amx_right ());
 }
 
