@@ -17,7 +17,7 @@
 typedef struct {
   char *model, *device, *isa, *kv, *streams, *depth, *json;
   int n_threads, n_repeat, prompt, decode;
-  gboolean no_ops, first_token;
+  gboolean no_ops, cold, first_token;
 } Options;
 
 static void
@@ -61,6 +61,7 @@ parse_options (Options *o, int *argc, char ***argv, GError **error)
     { "depth", 'D', 0, G_OPTION_ARG_STRING, &o->depth, "Tokens that stand in the context before (0)", "N,N..." },
     { "repeat", 'r', 0, G_OPTION_ARG_INT, &o->n_repeat, "Runs of each test; figures are medians (5)", "N" },
     { "no-ops", 0, 0, G_OPTION_ARG_NONE, &o->no_ops, "Leave out the profile of the ops", NULL },
+    { "cold", 0, 0, G_OPTION_ARG_NONE, &o->cold, "Without a first run that does not count", NULL },
     { "first-token", 0, 0, G_OPTION_ARG_NONE, &o->first_token, "One token of a fresh process, nothing else: writes the time of the monotonic clock when it came", NULL },
     { "json", 'j', 0, G_OPTION_ARG_FILENAME, &o->json, "Write the figures as JSON too; - = on standard output, instead of the tables", "FILE" },
     { NULL, 0, 0, 0, NULL, NULL, NULL },
@@ -153,13 +154,13 @@ median (double *values, guint n)
 }
 
 static gboolean
-measure (LlmBenchRunner *runner, LlmBenchResult *r, GError **error)
+measure (LlmBenchRunner *runner, gboolean cold, LlmBenchResult *r, GError **error)
 {
   g_autofree double *rate = g_new (double, r->n_runs), *first = g_new (double, r->n_runs);
   const LlmPlan *plan = llm_bench_runner_model (runner)->plan;
   guint rows;
 
-  for (guint run = 0; run <= r->n_runs; run++)
+  for (guint run = cold ? 1 : 0; run <= r->n_runs; run++)
     {
       LlmBenchTimes t;
 
@@ -197,7 +198,7 @@ run_all (LlmBenchRunner *runner, const Options *o, const GArray *streams, const 
           if ((prefill && c.prompt == 0) || (!prefill && o->decode == 0) || (encoder && (!prefill || depth > 0)))
             continue;
           r.c.embed = encoder;
-          if (!measure (runner, &r, error) || (!o->no_ops && (r.ops = llm_bench_ops_measure (runner, &r.c, error)) == NULL))
+          if (!measure (runner, o->cold, &r, error) || (!o->no_ops && (r.ops = llm_bench_ops_measure (runner, &r.c, error)) == NULL))
             return FALSE;
           if (prefill)
             r.c.prompt = r.n_tokens; /* as it came out */

@@ -163,7 +163,7 @@ def run_start(d, o):
 
 
 def run_long(d, o):
-    d.bench('long', chosen(o, ('1b-Q4_0',))[0], prompt=8000, decode=0, repeat=1)
+    d.bench('long', chosen(o, ('1b-Q4_0',))[0], prompt=8000, decode=0, repeat=1, cold=True)
 
 
 def run_sampling(d, o):

@@ -92,7 +92,7 @@ def test_bench(folder):
     assert j['kv-bytes'] >= 4 * 80 * 2 * 2 * 64  # tokens, keys and values, f16, at least 64 wide
     table = run(sys.executable, MARKDOWN, path)
     assert '| tiny-stories |' in table and 'tg16x4@d64' in table and '| tiny-stories | pp64 | Q8_0 |' in table, table
-    assert json.loads(run(BENCH, '--prompt', '0', '--decode', '2', '-r', '1', '-s', '1', '--no-ops', '-d', 'cpu', '--json', '-', MODEL))['results'][0]['ops'] == []
+    assert json.loads(run(BENCH, '--prompt', '0', '--decode', '2', '-r', '1', '-s', '1', '--no-ops', '--cold', '-d', 'cpu', '--json', '-', MODEL))['results'][0]['ops'] == []
 
 
 def test_encoder(folder):
