@@ -48,7 +48,7 @@ def parse(argv):
     p.add_argument('--tokens', type=int, nargs=2, default=(512, 64), metavar=('PROMPT', 'DECODE'), help='512 64')
     p.add_argument('--folder', metavar='DIR', help='keep the models there, and take those that are there; default a temporary one')
     p.add_argument('--json', metavar='FILE', help='write the figures there')
-    p.add_argument('--from', dest='source', metavar='FILE', help='measure nothing: tables of such a file')
+    p.add_argument('--from', dest='source', nargs='+', metavar='FILE', help='measure nothing: tables of such files')
     p.add_argument('--peer', metavar='FILE', help="add peer.py's figures")
     p.add_argument('--docs', metavar='FILE', help='put the tables between its two marks; default standard output')
     o = p.parse_args(argv)
@@ -273,7 +273,8 @@ def put(path, text):
 def main(argv):
     o = parse(argv)
     if o.source:
-        data = json.load(open(o.source, encoding='utf-8'))
+        parts = [json.load(open(path, encoding='utf-8')) for path in o.source]
+        data = {'date': parts[-1]['date'], 'rows': [row for part in parts for row in part['rows']]}
     else:
         with tempfile.TemporaryDirectory(prefix='llm-table-') as temporary:
             driver = Driver(o, o.folder or temporary)
