@@ -10,18 +10,26 @@
 
 #include "compute/cpu/codes.h"
 
-#define PREFETCH_AHEAD 1024 /* bytes: the next DRAM page is opened while this one is read */
-#define GEMV_CHUNKS 8       /* whose scales are at hand at a time */
+#define PREFETCH_AHEAD 1536 /* bytes */
+#define GEMV_CHUNKS 4       /* whose scales are at hand at a time: read that far ahead of the codes */
 #define GEMV_UNROLL _Pragma ("GCC unroll 8")
 
+/* Of rows that are read one after the other: into the L1 cache. The address is a number: it may lie past the end. */
 static inline void
-prefetch_ahead (const guint8 *from, guint bytes)
+prefetch_ahead (const guint8 *from, guint skip, guint bytes)
 {
-  for (guint i = 0; i < bytes; i += 64) /* as a number: it may point past the end */
-    _mm_prefetch ((const char *) ((guintptr) from + PREFETCH_AHEAD + i), _MM_HINT_T1);
+  for (guint i = 0; i < bytes; i += 64)
+    _mm_prefetch ((const char *) ((guintptr) from + PREFETCH_AHEAD + skip + i), _MM_HINT_T0);
 }
 
-/* A scale for each column group of 4: 32 columns share one, or 16 do. */
+/* Of rows that are read side by side: into the L2 cache. */
+static inline void
+prefetch_beside (const guint8 *from)
+{
+  _mm_prefetch ((const char *) ((guintptr) from + 1024), _MM_HINT_T1);
+}
+
+/* A scale for each lane: 32 columns share one, or 16 do. */
 static ALWAYS_INLINE __m256
 factor_at (const float *factor, guint b, const guint group)
 {
@@ -98,7 +106,7 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
       {                                                                                                                                    \
         __m256 chain[LLM_GEMV_ROWS];                                                                                                       \
                                                                                                                                            \
-        prefetch_ahead (w, LLM_CHUNK / (elems) * (bytes));                                                                                 \
+        prefetch_ahead (w, GEMV_CHUNKS * LLM_CHUNK / (elems) * (bytes), LLM_CHUNK / (elems) * (bytes));                                    \
         GEMV_UNROLL                                                                                                                        \
         for (guint b = 0; b < n_blocks; b++)                                                                                               \
           {                                                                                                                                \
@@ -155,8 +163,11 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
         case 3:                                                                                                                            \
           type##_row (w, x, k, y, first + n, 3);                                                                                           \
           break;                                                                                                                           \
-        default:                                                                                                                           \
+        case 4:                                                                                                                            \
           type##_row (w, x, k, y, first + n, 4);                                                                                           \
+          break;                                                                                                                           \
+        default:                                                                                                                           \
+          type##_row (w, x, k, y, first + n, 5);                                                                                           \
           break;                                                                                                                           \
         }                                                                                                                                  \
   }                                                                                                                                        \
@@ -170,7 +181,7 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
         const guint8 *from = w;                                                                                                            \
         LlmScales scales;                                                                                                                  \
                                                                                                                                            \
-        prefetch_ahead (w, sizeof rest);                                                                                                   \
+        prefetch_ahead (w, 0, sizeof rest);                                                                                                \
         if (n_cols < LLM_CHUNK)                                                                                                            \
           {                                                                                                                                \
             memset (rest, 0, sizeof rest);                                                                                                 \
@@ -178,9 +189,9 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
             from = rest;                                                                                                                   \
           }                                                                                                                                \
         scales = type##_scales (from);                                                                                                     \
-        store_scales (&scales, out, group, is_wide);                                                                                                \
+        store_scales (&scales, out, group, is_wide);                                                                                       \
         GEMV_UNROLL                                                                                                                        \
         for (guint b = 0; b < LLM_CHUNK / 32; b++)                                                                                         \
-          store_32 (out->q + 32 * b, (is_wide) ? PANEL_CODES (type##_codes (from, b)) : type##_codes (from, b));                            \
+          store_32 (out->q + 32 * b, (is_wide) ? PANEL_CODES (type##_codes (from, b)) : type##_codes (from, b));                           \
       }                                                                                                                                    \
   }

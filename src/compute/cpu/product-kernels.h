@@ -34,7 +34,7 @@
           VF weight = load (w + n * w_stride + (gsize) i * (elem_bytes));                                                                  \
                                                                                                                                            \
           if (i * (elem_bytes) % 64 == 0)                                                                                                  \
-            prefetch_ahead (w + n * w_stride + (gsize) i * (elem_bytes), 1);                                                               \
+            prefetch_beside (w + n * w_stride + (gsize) i * (elem_bytes));                                                               \
           UNROLL                                                                                                                           \
           for (guint r = 0; r < n_x; r++)                                                                                                  \
             sum[n][r] = VF_FMA (VF_LOAD (x[r] + i), weight, sum[n][r]);                                                                    \

@@ -51,7 +51,7 @@ unpack_block (const LlmCpuKernels *kernels, const LlmCodedType *coded, const Llm
 
   for (guint n = 0; n < n_w; n++, to += BLOCK_STRIDE)
     {
-      coded->unpack (w + n * w_stride + from, columns, 1, cols);
+      coded->unpack (w + n * w_stride + from, columns, 1, cols, w + n * w_stride + from + cols / dtype->block_elems * dtype->block_bytes);
       for (guint c = 0; c < cols; c += LLM_CHUNK)
         kernels->tiles->convert (&columns[c / LLM_CHUNK], MIN (LLM_CHUNK, cols - c), to + c);
     }
