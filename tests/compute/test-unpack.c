@@ -29,7 +29,7 @@ test_type (gconstpointer data)
       for (guint b = 0; b < N_COLS / dtype->block_elems; b++)
         llm_test_random_block (rand, dtype, 1, blocks + b * dtype->block_bytes);
       dtype->decode (blocks, expected, N_COLS);
-      coded->unpack (blocks, unpacked, 2, n);
+      coded->unpack (blocks, unpacked, 2, n, blocks);
       for (guint i = 0; i < n; i++)
         {
           const LlmUnpacked *chunk = &unpacked[i / LLM_CHUNK * 2];

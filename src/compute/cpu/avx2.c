@@ -15,7 +15,6 @@ widened_pairs (__m256i unsigned_bytes, __m256i signed_bytes)
 #define PANEL_ZERO 0
 
 #include "compute/cpu/codes.h"
-#define GEMM_UNROLL _Pragma ("GCC unroll 8")
 #include "compute/cpu/gemm-pairs.h"
 
 GEMM_PAIRS (nibbles, 32, 8, FALSE)

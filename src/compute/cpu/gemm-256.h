@@ -10,7 +10,7 @@
 #define LI_LOAD(p) _mm256_loadu_si256 ((const __m256i *) (gconstpointer) (p))
 #define LI_WORD(p) _mm256_set1_epi32 ((int) word_at (p))
 #define LI_ADD(a, b) _mm256_add_epi32 (a, b)
-#define LI_SHIFT(v, n) _mm256_slli_epi32 (v, n)
+#define LI_SHIFT(v, n) _mm256_sll_epi32 (v, _mm_cvtsi32_si128 (n))
 #define LI_ZERO _mm256_setzero_si256 ()
 #define LF_FROM(v) _mm256_cvtepi32_ps (v)
 #define LF_LOAD(p) _mm256_loadu_ps ((const float *) (p))

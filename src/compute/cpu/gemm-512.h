@@ -9,7 +9,7 @@
 #define LI_LOAD(p) _mm512_loadu_si512 (p)
 #define LI_WORD(p) _mm512_set1_epi32 ((int) word_at (p))
 #define LI_ADD(a, b) _mm512_add_epi32 (a, b)
-#define LI_SHIFT(v, n) _mm512_slli_epi32 (v, n)
+#define LI_SHIFT(v, n) _mm512_sll_epi32 (v, _mm_cvtsi32_si128 (n))
 #define LI_ZERO _mm512_setzero_si512 ()
 #define LF_FROM(v) _mm512_cvtepi32_ps (v)
 #define LF_LOAD(p) _mm512_loadu_ps (p)

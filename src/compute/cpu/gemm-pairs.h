@@ -28,9 +28,9 @@ gemm_pairs_tile (const LlmUnpacked *w, gsize w_stride, const LlmQ8Lanes *x, gsiz
   const __m256i ones = _mm256_set1_epi16 (1);
   __m256 sum[4][2];
 
-  GEMM_UNROLL
+  UNROLL_8
   for (guint n = 0; n < n_w; n++)
-    GEMM_UNROLL
+    UNROLL_8
     for (guint r = 0; r < n_x; r++)
       sum[n][r] = _mm256_loadu_ps (acc + n * acc_stride + 8 * r);
   for (guint b = 0; b < n_blocks; b++)
@@ -40,26 +40,26 @@ gemm_pairs_tile (const LlmUnpacked *w, gsize w_stride, const LlmQ8Lanes *x, gsiz
       guint at = b % 8;
       __m256 block[4][2];
 
-      GEMM_UNROLL
+      UNROLL_8
       for (guint g = 0; g < 32 / group; g++)
         {
           guint pair = 2 * at + g;
           __m256i part[4][2], pairs[4][2];
 
-          GEMM_UNROLL
+          UNROLL_8
           for (guint i = 0; i < group / 4; i++)
             {
               __m256i in[2];
 
-              GEMM_UNROLL
+              UNROLL_8
               for (guint r = 0; r < n_x; r++)
                 in[r] = load_32 (PAIRS_OF (q[8 * at + group / 4 * g + i]));
-              GEMM_UNROLL
+              UNROLL_8
               for (guint n = 0; n < n_w; n++)
                 {
                   __m256i word = _mm256_set1_epi32 ((int) word_at (weights[n].q + 32 * at + group * g + 4 * i));
 
-                  GEMM_UNROLL
+                  UNROLL_8
                   for (guint r = 0; r < n_x; r++)
                     {
                       __m256i p = pairs_of (word, in[r], wide);
@@ -76,16 +76,16 @@ gemm_pairs_tile (const LlmUnpacked *w, gsize w_stride, const LlmQ8Lanes *x, gsiz
                     }
                 }
             }
-          GEMM_UNROLL
+          UNROLL_8
           for (guint n = 0; n < n_w; n++)
-            GEMM_UNROLL
+            UNROLL_8
             for (guint r = 0; r < n_x; r++)
               {
                 __m256 scale = _mm256_set1_ps (weights[n].scale[pair]), p = _mm256_cvtepi32_ps (part[n][r]);
 
                 block[n][r] = g == 0 ? _mm256_mul_ps (p, scale) : _mm256_fmadd_ps (p, scale, block[n][r]);
               }
-          GEMM_UNROLL
+          UNROLL_8
           for (guint r = 0; r < n_x && !wide; r++)
             {
               __m256i count = load_32 (PAIRS_OF (minus_count[pair]));
@@ -94,24 +94,24 @@ gemm_pairs_tile (const LlmUnpacked *w, gsize w_stride, const LlmQ8Lanes *x, gsiz
               if (group == 32)
                 count = _mm256_add_epi32 (count, load_32 (PAIRS_OF (minus_count[pair + 1])));
               minus_sum = _mm256_cvtepi32_ps (count);
-              GEMM_UNROLL
+              UNROLL_8
               for (guint n = 0; n < n_w; n++)
                 block[n][r] = _mm256_fmadd_ps (minus_sum, _mm256_set1_ps (weights[n].offset[pair]), block[n][r]);
             }
         }
-      GEMM_UNROLL
+      UNROLL_8
       for (guint r = 0; r < n_x; r++)
         {
           __m256 d = _mm256_loadu_ps (PAIRS_OF (d[at]));
 
-          GEMM_UNROLL
+          UNROLL_8
           for (guint n = 0; n < n_w; n++)
             sum[n][r] = _mm256_fmadd_ps (block[n][r], d, sum[n][r]);
         }
     }
-  GEMM_UNROLL
+  UNROLL_8
   for (guint n = 0; n < n_w; n++)
-    GEMM_UNROLL
+    UNROLL_8
     for (guint r = 0; r < n_x; r++)
       _mm256_storeu_ps (acc + n * acc_stride + 8 * r, sum[n][r]);
 }

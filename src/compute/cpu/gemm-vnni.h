@@ -16,9 +16,9 @@ GEMM (tile) (const LlmUnpacked *w, gsize w_stride, const LlmQ8Lanes *x, gsize x_
 {
   LF sum[8][3];
 
-  GEMM_UNROLL
+  UNROLL_8
   for (guint n = 0; n < n_w; n++)
-    GEMM_UNROLL
+    UNROLL_8
     for (guint r = 0; r < n_x; r++)
       sum[n][r] = LF_LOAD (acc + n * acc_stride + r * GEMM_LANES);
   for (guint b = 0; b < n_blocks; b++)
@@ -28,13 +28,13 @@ GEMM (tile) (const LlmUnpacked *w, gsize w_stride, const LlmQ8Lanes *x, gsize x_
       guint at = b % 8;
       LF block[8][3]; /* by 16 columns: the first half, until the second has its own scale */
 
-      GEMM_UNROLL
+      UNROLL_8
       for (guint g = 0; g < 32 / group; g++)
         {
           LI part[8][3];
           guint pair = 2 * at + g;
 
-          GEMM_UNROLL
+          UNROLL_8
           for (guint r = 0; r < n_x; r++)
             {
               const gint32 *count = GEMM_INPUT (inputs, x_stride, r, half, minus_count[pair]);
@@ -42,58 +42,58 @@ GEMM (tile) (const LlmUnpacked *w, gsize w_stride, const LlmQ8Lanes *x, gsize x_
 
               if (group == 32)
                 start = LI_ADD (start, LI_LOAD (count + LLM_LANES));
-              GEMM_UNROLL
+              UNROLL_8
               for (guint n = 0; n < n_w; n++)
                 part[n][r] = zero_log2 < 0 ? LI_ZERO : LI_SHIFT (start, zero_log2);
             }
-          GEMM_UNROLL
+          UNROLL_8
           for (guint i = 0; i < group / 4; i++)
             {
               LI in[3];
 
-              GEMM_UNROLL
+              UNROLL_8
               for (guint r = 0; r < n_x; r++)
                 in[r] = LI_LOAD (GEMM_INPUT (inputs, x_stride, r, half, q[8 * at + group / 4 * g + i]));
-              GEMM_UNROLL
+              UNROLL_8
               for (guint n = 0; n < n_w; n++)
                 {
                   LI word = LI_WORD (weights[n].q + 32 * at + group * g + 4 * i);
 
-                  GEMM_UNROLL
+                  UNROLL_8
                   for (guint r = 0; r < n_x; r++)
                     part[n][r] = LI_DOT (part[n][r], word, in[r]);
                 }
             }
-          GEMM_UNROLL
+          UNROLL_8
           for (guint n = 0; n < n_w; n++)
-            GEMM_UNROLL
+            UNROLL_8
             for (guint r = 0; r < n_x; r++)
               block[n][r] = g == 0 ? LF_MUL (LF_FROM (part[n][r]), LF_SET1 (weights[n].scale[pair]))
                                    : LF_FMA (LF_FROM (part[n][r]), LF_SET1 (weights[n].scale[pair]), block[n][r]);
-          GEMM_UNROLL
+          UNROLL_8
           for (guint r = 0; r < n_x && zero_log2 < 0; r++)
             {
               const gint32 *count = GEMM_INPUT (inputs, x_stride, r, half, minus_count[pair]);
               LF minus_sum = LF_FROM (group == 32 ? LI_ADD (LI_LOAD (count), LI_LOAD (count + LLM_LANES)) : LI_LOAD (count));
 
-              GEMM_UNROLL
+              UNROLL_8
               for (guint n = 0; n < n_w; n++)
                 block[n][r] = LF_FMA (minus_sum, LF_SET1 (weights[n].offset[pair]), block[n][r]);
             }
         }
-      GEMM_UNROLL
+      UNROLL_8
       for (guint r = 0; r < n_x; r++)
         {
           LF d = LF_LOAD (GEMM_INPUT (inputs, x_stride, r, half, d[at]));
 
-          GEMM_UNROLL
+          UNROLL_8
           for (guint n = 0; n < n_w; n++)
             sum[n][r] = LF_FMA (block[n][r], d, sum[n][r]);
         }
     }
-  GEMM_UNROLL
+  UNROLL_8
   for (guint n = 0; n < n_w; n++)
-    GEMM_UNROLL
+    UNROLL_8
     for (guint r = 0; r < n_x; r++)
       LF_STORE (acc + n * acc_stride + r * GEMM_LANES, sum[n][r]);
 }

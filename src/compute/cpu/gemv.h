@@ -12,14 +12,13 @@
 
 #define PREFETCH_AHEAD 1536 /* bytes */
 #define GEMV_CHUNKS 4       /* whose scales are at hand at a time: read that far ahead of the codes */
-#define GEMV_UNROLL _Pragma ("GCC unroll 8")
 
-/* Of rows that are read one after the other: into the L1 cache. The address is a number: it may lie past the end. */
+/* Into the L1 cache. The address is a number: it may lie past the end. */
 static inline void
-prefetch_ahead (const guint8 *from, guint skip, guint bytes)
+prefetch_from (const guint8 *from, guint skip, guint bytes)
 {
   for (guint i = 0; i < bytes; i += 64)
-    _mm_prefetch ((const char *) ((guintptr) from + PREFETCH_AHEAD + skip + i), _MM_HINT_T0);
+    _mm_prefetch ((const char *) ((guintptr) from + skip + i), _MM_HINT_T0);
 }
 
 /* Of rows that are read side by side: into the L2 cache. */
@@ -97,7 +96,7 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
       {                                                                                                                                    \
         LlmScales scales = type##_scales (w + c * (LLM_CHUNK / (elems) * (bytes)));                                                        \
                                                                                                                                            \
-        GEMV_UNROLL                                                                                                                        \
+        UNROLL_8                                                                                                                           \
         for (guint r = 0; r < n_x; r++)                                                                                                    \
           sum[r] = _mm256_add_ps (sum[r], start_chunk (&scales, x[r] + first + c, factor[r][c], group));                                   \
       }                                                                                                                                    \
@@ -106,13 +105,13 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
       {                                                                                                                                    \
         __m256 chain[LLM_GEMV_ROWS];                                                                                                       \
                                                                                                                                            \
-        prefetch_ahead (w, GEMV_CHUNKS * LLM_CHUNK / (elems) * (bytes), LLM_CHUNK / (elems) * (bytes));                                    \
-        GEMV_UNROLL                                                                                                                        \
+        prefetch_from (w, PREFETCH_AHEAD + GEMV_CHUNKS * LLM_CHUNK / (elems) * (bytes), LLM_CHUNK / (elems) * (bytes));                    \
+        UNROLL_8                                                                                                                           \
         for (guint b = 0; b < n_blocks; b++)                                                                                               \
           {                                                                                                                                \
             __m256i q = type##_codes (w, b);                                                                                               \
                                                                                                                                            \
-            GEMV_UNROLL                                                                                                                    \
+            UNROLL_8                                                                                                                       \
             for (guint r = 0; r < n_x; r++)                                                                                                \
               {                                                                                                                            \
                 __m256i in = load_32 ((const guint8 *) x[r][first + c].q + 32 * b), p = is_wide ? DOT_WIDE (q, in) : DOT_UNSIGNED (q, in); \
@@ -132,7 +131,7 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
     guint n_chunks = k / LLM_CHUNK, n_rest = k % LLM_CHUNK;                                                                                \
     __m256 sum[LLM_GEMV_ROWS];                                                                                                             \
                                                                                                                                            \
-    GEMV_UNROLL                                                                                                                            \
+    UNROLL_8                                                                                                                               \
     for (guint r = 0; r < n_x; r++)                                                                                                        \
       sum[r] = _mm256_setzero_ps ();                                                                                                       \
     for (guint c = 0; c < n_chunks; c += GEMV_CHUNKS)                                                                                      \
@@ -143,7 +142,7 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
         memcpy (rest, w + n_chunks * sizeof rest, n_rest / (elems) * (bytes));                                                             \
         type##_chunks (rest, x, n_chunks, 1, n_rest / 32, sum, n_x);                                                                       \
       }                                                                                                                                    \
-    GEMV_UNROLL                                                                                                                            \
+    UNROLL_8                                                                                                                               \
     for (guint r = 0; r < n_x; r++)                                                                                                        \
       y[r][at] = sum_f256 (sum[r]);                                                                                                        \
   }                                                                                                                                        \
@@ -172,16 +171,16 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
         }                                                                                                                                  \
   }                                                                                                                                        \
                                                                                                                                            \
-  static void type##_unpack (const guint8 *w, LlmUnpacked *out, gsize out_stride, guint n_cols)                                            \
+  static void type##_unpack (const guint8 *w, LlmUnpacked *out, gsize out_stride, guint n_cols, const guint8 *next)                        \
   {                                                                                                                                        \
     guint8 rest[LLM_CHUNK / (elems) * (bytes)];                                                                                            \
                                                                                                                                            \
-    for (; n_cols > 0; out += out_stride, w += sizeof rest, n_cols -= MIN (n_cols, LLM_CHUNK))                                             \
+    for (; n_cols > 0; out += out_stride, w += sizeof rest, next += sizeof rest, n_cols -= MIN (n_cols, LLM_CHUNK))                        \
       {                                                                                                                                    \
         const guint8 *from = w;                                                                                                            \
         LlmScales scales;                                                                                                                  \
                                                                                                                                            \
-        prefetch_ahead (w, 0, sizeof rest);                                                                                                \
+        prefetch_from (next, 0, sizeof rest);                                                                                              \
         if (n_cols < LLM_CHUNK)                                                                                                            \
           {                                                                                                                                \
             memset (rest, 0, sizeof rest);                                                                                                 \
@@ -190,7 +189,7 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
           }                                                                                                                                \
         scales = type##_scales (from);                                                                                                     \
         store_scales (&scales, out, group, is_wide);                                                                                       \
-        GEMV_UNROLL                                                                                                                        \
+        UNROLL_8                                                                                                                           \
         for (guint b = 0; b < LLM_CHUNK / 32; b++)                                                                                         \
           store_32 (out->q + 32 * b, (is_wide) ? PANEL_CODES (type##_codes (from, b)) : type##_codes (from, b));                           \
       }                                                                                                                                    \

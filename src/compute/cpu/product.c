@@ -15,29 +15,48 @@ llm_cpu_coded (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype)
 
 /* ---- through bytes, many input rows ---- */
 
-#define PANEL_CHUNKS 128 /* of LlmUnpacked, 384 bytes each: with many input rows in the L2 cache, with few in the L1 cache */
+#define PANEL_CHUNKS 128 /* of LlmUnpacked, 384 bytes each, in the L2 cache */
 #define PANEL_ROWS 64
 #define INPUT_ROWS 256   /* that a panel is unpacked for */
-#define FEW_ROWS 32
+#define FEW_ROWS 32      /* up to which the memory counts: panels of two chunks, so that it is never idle */
 
-/* A panel of weight rows, as many chunks of columns as fit, times up to INPUT_ROWS rows. */
+/* What a panel of @rows weight rows and @depth chunks is made from. */
+typedef struct {
+  const LlmCodedType *coded;
+  gsize w_stride, chunk_bytes;
+  guint k, rows, depth;
+} Panels;
+
+/* The same chunks of the next panel: further on in the row, or in the rows below. */
+static const guint8 *
+next_of (const Panels *p, const guint8 *row, guint at)
+{
+  gsize next = (gsize) (at / LLM_CHUNK + p->depth) * p->chunk_bytes;
+
+  return next < p->w_stride ? row + next : row + p->rows * p->w_stride + (next - p->w_stride);
+}
+
+/* A panel's weight rows times up to INPUT_ROWS rows. */
 static void
-add_panel (const LlmCodedType *coded, const guint8 *w, gsize w_stride, guint n_w, guint n_cols, gsize chunk_bytes, const LlmQ8Lanes *x, gsize x_stride,
-           guint n_x, float *acc, gsize acc_stride)
+add_panels (const Panels *p, const guint8 *w, guint n_w, const LlmQ8Lanes *x, gsize x_stride, guint n_x, float *acc, gsize acc_stride)
 {
   LlmUnpacked panel[PANEL_CHUNKS];
-  guint rows = (n_w + 7) & ~7u, depth = PANEL_CHUNKS / rows;
+  guint rows = (n_w + 7) & ~7u;
 
-  for (guint at = 0; at < n_cols; at += depth * LLM_CHUNK)
+  for (guint at = 0; at < p->k; at += p->depth * LLM_CHUNK)
     {
-      guint cols = MIN (depth * LLM_CHUNK, n_cols - at);
+      guint cols = MIN (p->depth * LLM_CHUNK, p->k - at);
 
       for (guint n = 0; n < n_w; n++)
-        coded->unpack (w + n * w_stride + at / LLM_CHUNK * chunk_bytes, panel + n, rows, cols);
+        {
+          const guint8 *row = w + n * p->w_stride;
+
+          p->coded->unpack (row + at / LLM_CHUNK * p->chunk_bytes, panel + n, rows, cols, next_of (p, row, at));
+        }
       for (guint n = n_w; n < rows; n++)
         for (guint c = 0; c < (cols + LLM_CHUNK - 1) / LLM_CHUNK; c++)
           memset (&panel[c * rows + n], 0, sizeof *panel);
-      coded->gemm (panel, rows, rows, x + at / LLM_CHUNK, x_stride, n_x, cols / 32, acc, acc_stride);
+      p->coded->gemm (panel, rows, rows, x + at / LLM_CHUNK, x_stride, n_x, cols / 32, acc, acc_stride);
     }
 }
 
@@ -46,17 +65,17 @@ by_panels (const LlmCpuKernels *kernels, const LlmCodedType *coded, const LlmDty
            const LlmCpuInput *x, guint n_x, guint k, float *const *y, gsize first)
 {
   float acc[PANEL_ROWS * INPUT_ROWS];
-  guint panel = n_x <= FEW_ROWS ? 8 : PANEL_ROWS;
-  gsize chunk_bytes = (gsize) LLM_CHUNK / dtype->block_elems * dtype->block_bytes;
+  gboolean few = n_x <= FEW_ROWS;
+  Panels p = { coded, w_stride, (gsize) LLM_CHUNK / dtype->block_elems * dtype->block_bytes, k, few ? 8 : PANEL_ROWS, few ? 2 : PANEL_CHUNKS / PANEL_ROWS };
 
-  for (guint n = 0; n < n_w; n += panel)
+  for (guint n = 0; n < n_w; n += p.rows)
     for (guint r = 0; r < n_x; r += INPUT_ROWS)
       {
-        guint rows = MIN (panel, n_w - n), count = MIN (INPUT_ROWS, n_x - r);
+        guint rows = MIN (p.rows, n_w - n), count = MIN (INPUT_ROWS, n_x - r);
         gsize stride = (count + 15) & ~15u;
 
         memset (acc, 0, ((rows + 7) & ~7u) * stride * sizeof (float));
-        add_panel (coded, w + n * w_stride, w_stride, rows, k, chunk_bytes, x->lanes + r / LLM_LANES * x->lanes_stride, x->lanes_stride, count, acc, stride);
+        add_panels (&p, w + n * w_stride, rows, x->lanes + r / LLM_LANES * x->lanes_stride, x->lanes_stride, count, acc, stride);
         kernels->store_lanes (acc, stride, rows, count, y + r, first + n);
       }
 }

@@ -11,8 +11,24 @@
 
 #include "compute/cpu/kernels.h"
 
+/* What is small and takes constants is unrolled, or else sums stand in memory.  Sanitizers check each access: for them the
+ * same code stays small, or gcc works on it for minutes. */
+#ifdef __has_feature /* clang */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SMALL_CODE
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SMALL_CODE
+#endif
+#ifdef SMALL_CODE
+#define ALWAYS_INLINE inline
+#define UNROLL
+#define UNROLL_8
+#else
 #define ALWAYS_INLINE inline __attribute__ ((always_inline))
-#define UNROLL _Pragma ("GCC unroll 4") /* else sums stand in memory */
+#define UNROLL _Pragma ("GCC unroll 4")
+#define UNROLL_8 _Pragma ("GCC unroll 8")
+#endif
 
 static inline float
 sum_f256 (__m256 v)

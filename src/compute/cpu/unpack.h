@@ -41,8 +41,8 @@ typedef struct {
 
 /* y[r][first + n] = w row n . x[r], n < @n_w, r < @n_x <= LLM_GEMV_ROWS; @k columns, a multiple of 32. */
 typedef void (*LlmGemv) (const guint8 *w, gsize w_stride, guint n_w, const LlmQ8Chunk *const *x, guint n_x, guint k, float *const *y, gsize first);
-/* @n_cols columns from @w. */
-typedef void (*LlmUnpackRow) (const guint8 *w, LlmUnpacked *out, gsize out_stride, guint n_cols);
+/* @n_cols columns from @w, while as many from @next are fetched, an address that may lie past the end. */
+typedef void (*LlmUnpackRow) (const guint8 *w, LlmUnpacked *out, gsize out_stride, guint n_cols, const guint8 *next);
 /* acc[n * acc_stride + r] += w row n . x row r, for @n_w rows, a multiple of 8, and @n_x rows, written in whole groups of 16.
  * Chunk c of weight row n is w[c * w_stride + n], of input tile t x[t * x_stride + c]; @n_blocks blocks of 32 columns. */
 typedef void (*LlmGemm) (const LlmUnpacked *w, gsize w_stride, guint n_w, const LlmQ8Lanes *x, gsize x_stride, guint n_x, guint n_blocks, float *acc,

@@ -12,7 +12,6 @@
 #define PANEL_CODES(q) _mm256_xor_si256 (q, _mm256_set1_epi8 ((char) 0x80))
 #define PANEL_ZERO 128
 
-#define GEMM_UNROLL _Pragma ("GCC unroll 8")
 #include "compute/cpu/gemm-256.h"
 
 /* By columns that share a scale, and the code that stands for 0 as a power of two. */
