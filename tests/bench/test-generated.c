@@ -124,7 +124,10 @@ main (int argc, char **argv)
   g_assert_true (g_spawn_sync (NULL, command, NULL, 0, NULL, NULL, NULL, NULL, &status, &error));
   g_spawn_check_wait_status (status, &error);
   if (g_error_matches (error, G_SPAWN_EXIT_ERROR, 77))
-    return 77; /* no numpy */
+    {
+      g_print ("1..0 # SKIP no numpy\n");
+      return 0;
+    }
   g_assert_no_error (error);
   g_setenv ("LLM_TEST_FOLDER", folder, TRUE);
   dir = g_dir_open (folder, 0, NULL);

@@ -182,7 +182,8 @@ class Embed(unittest.TestCase):
         rows, result = self.embed(TEXTS[:3], model='encoder')
         self.assertEqual(result['dimensions'], WIDTH)
         alone = [self.embed([text], model='encoder')[0][0] for text in TEXTS[:3]]
-        self.assertEqual(rows, alone)
+        for row, other in zip(rows, alone, strict=True):  # few rows and many have a kernel each, which add in another order
+            self.assertLess(max(abs(a - b) for a, b in zip(row, other, strict=True)), 1e-5)
         self.expect('NotSupported', self.service.generate, model='encoder', says=['embeddings'])
         self.expect('ContextExceeded', self.embed, ['word ' * 500], model='encoder', says=['128'])
 

@@ -256,7 +256,7 @@ main (int argc, char **argv)
   if (!llm_test_isa_emulate () || !llm_test_isa_runs ("amx"))
     {
       g_print ("1..0 # SKIP neither AMX nor AVX-512 with VNNI and BF16 to emulate it with\n");
-      return 77;
+      return 0;
     }
   g_test_add_func ("/amx/panel", test_panel);
   g_test_add_func ("/amx/rows-alone", test_rows_alone);

@@ -222,7 +222,7 @@ main (int argc, char **argv)
   if (!llm_test_isa_emulate ())
     {
       g_print ("1..0 # SKIP nothing to emulate with: no XSAVE\n");
-      return 77;
+      return 0;
     }
   g_test_add_func ("/isa-emulator/vpdpbusd", test_vpdpbusd);
   g_test_add_func ("/isa-emulator/tile-moves", test_tile_moves);
@@ -237,7 +237,7 @@ int
 main (int argc, char **argv)
 {
   g_print ("1..0 # SKIP not an x86-64\n");
-  return 77;
+  return 0;
 }
 
 #endif

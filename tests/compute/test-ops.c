@@ -282,7 +282,7 @@ main (int argc, char **argv)
   if (g_error_matches (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED))
     {
       g_print ("1..0 # SKIP %s: %s\n", spec, error->message);
-      return 77;
+      return 0;
     }
   g_assert_no_error (error);
   ops_scalar = open_device ("cpu:scalar", &error);

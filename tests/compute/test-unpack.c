@@ -65,7 +65,7 @@ main (int argc, char **argv)
   if (n == 0)
     {
       g_print ("1..0 # SKIP this CPU has no instruction set that unpacks\n");
-      return 77;
+      return 0;
     }
   return g_test_run ();
 }

@@ -169,7 +169,7 @@ main (int argc, char **argv)
   if (layer == NULL)
     {
       g_print ("1..0 # SKIP LLM_FAULT_LAYER names no layer; run this through meson\n");
-      return 77;
+      return 0;
     }
   arm = (FaultArm) dlsym (layer, "fault_arm");
   fired = (FaultFired) dlsym (layer, "fault_fired");

@@ -169,7 +169,7 @@ main (int argc, char **argv)
   if (n == 0)
     {
       g_print ("1..0 # SKIP no sampling/1 in %s (set LLM_MATERIAL)\n", folder);
-      return 77;
+      return 0;
     }
   return g_test_run ();
 }

@@ -10,7 +10,7 @@
 
 #include "compute/cpu/codes.h"
 
-#define PREFETCH_AHEAD 1536 /* bytes */
+#define PREFETCH_AHEAD 4096 /* bytes */
 #define GEMV_CHUNKS 4       /* whose scales are at hand at a time: read that far ahead of the codes */
 
 /* Into the L1 cache. The address is a number: it may lie past the end. */
