@@ -32,7 +32,7 @@ static void
 test_matmul (gconstpointer data)
 {
   static const guint rows[] = { 1, 2, 3, 4, 5, 8, 33 };
-  static const guint shapes[][2] = { { 1, 32 }, { 31, 97 }, { 33, 160 }, { 70, 768 }, { 5, 4096 + 256 + 37 } };
+  static const guint shapes[][2] = { { 1, 32 }, { 31, 97 }, { 33, 160 }, { 37, 896 }, { 70, 768 }, { 5, 4096 + 256 + 37 } };
   const LlmDtypeInfo *dtype = data;
 
   for (guint s = 0; s < G_N_ELEMENTS (shapes); s++)
