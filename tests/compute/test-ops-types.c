@@ -165,7 +165,7 @@ test_rows_alone (gconstpointer data)
   if (ops_slow)
     return;
   parts_are_same (model, 4, 2, width);
-  parts_are_same (model, 18, 6, width);
+  parts_are_same (model, 21, 7, width);
   parts_are_same (model, 22, 11, width);
   parts_are_same (model, 64, 32, width);
 }

@@ -178,8 +178,11 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
         case 4:                                                                                                                            \
           type##_row (w, x, k, y, first + n, n + 1 == n_w, 4);                                                                             \
           break;                                                                                                                           \
-        default:                                                                                                                           \
+        case 5:                                                                                                                            \
           type##_row (w, x, k, y, first + n, n + 1 == n_w, 5);                                                                             \
+          break;                                                                                                                           \
+        default:                                                                                                                           \
+          type##_row (w, x, k, y, first + n, n + 1 == n_w, 6);                                                                             \
           break;                                                                                                                           \
         }                                                                                                                                  \
   }                                                                                                                                        \

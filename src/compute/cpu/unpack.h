@@ -14,7 +14,7 @@
 
 #define LLM_CHUNK 256    /* columns unpacked at a time; a multiple of every block size */
 #define LLM_LANES 16     /* input rows side by side */
-#define LLM_GEMV_ROWS 5  /* input rows up to which weights stay in registers: 6 are cheaper as 8 lanes */
+#define LLM_GEMV_ROWS 6  /* input rows up to which weights stay in registers: 7 are cheaper as 8 lanes */
 
 /* 256 columns of a weight row: w[i] = scale[i / 16] q[i] - offset[i / 16].  What is past the row's end is 0. */
 typedef struct {
