@@ -5,19 +5,22 @@
 llama.cpp comes from whoever measures: a folder of its shared libraries (libllama, libggml, libggml-base, and a libggml-cpu-NAME
 for each instruction set) and the folders of the headers that belong to them."""
 import argparse
-import contextlib
 import glob
 import json
 import os
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path.insert(0, HERE)
+
+from busy import spinner  # noqa: E402  (the file beside this one)
+
 PAIRS = ['zen4:avx512-vnni', 'haswell:avx2']
 
 
@@ -92,17 +95,6 @@ def ours(o, model, isa, case):
         sys.exit(f'peer.py: this CPU has no {isa}')
     rates = {r['test'][:2]: r['tokens-per-second'] for r in figures['results']}
     return {'prefill': rates.get('pp', 0), 'decode': rates.get('tg', 0)}
-
-
-@contextlib.contextmanager
-def spinner(wanted):
-    child = subprocess.Popen([sys.executable, '-c', 'while True: pass']) if wanted else None
-    try:
-        yield
-    finally:
-        if child is not None:
-            child.send_signal(signal.SIGKILL)
-            child.wait()
 
 
 def compare(o, program, folder, model, cpu, isa):

@@ -13,7 +13,6 @@ Groups of rows:
   long      1B Q4_0: a prompt of 8,000 tokens
   sampling  what choosing a token costs"""
 import argparse
-import contextlib
 import json
 import os
 import statistics
@@ -27,7 +26,8 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 
-import markdown  # noqa: E402  (the file beside this one)
+import markdown  # noqa: E402  (the files beside this one)
+from busy import spinner  # noqa: E402
 
 GROUPS = ('types', 'threads', 'isa', 'depth', 'batch', 'busy', 'start', 'long', 'sampling')
 MAIN = ('1b-Q4_0', '1b-Q4_K_M', '1b-Q8_0')
@@ -90,17 +90,6 @@ class Driver:
         self.say(group, name, figures['machine']['isa'], f'{figures["machine"]["threads"]} threads',
                  *(f'{r["test"]} {r["tokens-per-second"]:.1f}' for r in figures['results']))
         return figures
-
-
-@contextlib.contextmanager
-def spinner():
-    child = subprocess.Popen([sys.executable, '-c', 'while True: pass'])
-    try:
-        time.sleep(0.2)  # it finds its core
-        yield
-    finally:
-        child.kill()
-        child.wait()
 
 
 def chosen(o, names):

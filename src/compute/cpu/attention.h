@@ -13,4 +13,3 @@ LlmCpuAttention *llm_cpu_attention_new (const LlmPlan *plan, const LlmRunLimits 
 void llm_cpu_attention_free (LlmCpuAttention *self);
 /* Room for the rows of @batch; allocates only when no batch before has needed as much. */
 gboolean llm_cpu_attention_prepare (LlmCpuAttention *self, const LlmBatch *batch);
-gsize llm_cpu_attention_bytes (const LlmCpuAttention *self);

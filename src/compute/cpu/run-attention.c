@@ -313,9 +313,3 @@ llm_cpu_attention_prepare (LlmCpuAttention *self, const LlmBatch *batch)
   self->partial_size = self->partial != NULL ? needed : 0;
   return self->partial != NULL;
 }
-
-gsize
-llm_cpu_attention_bytes (const LlmCpuAttention *self)
-{
-  return self->max_rows * sizeof (Run) + self->partial_size * sizeof (float);
-}
