@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The Vulkan devices of this machine; vulkan-stub.c stands in when the build has no Vulkan.
+ * The Vulkan devices of this machine; vulkan-absent.c stands in when the build has no Vulkan.
  */
 #pragma once
 
