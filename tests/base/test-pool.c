@@ -93,7 +93,7 @@ test_late (void)
       n_alone += slow.n_others == 0 && n_late > 0;
       g_usleep (20);
     }
-  g_assert_cmpuint (n_late, ==, 3);
+  g_assert_cmpuint (n_late, >=, 3); /* more when no job was short of a thread meanwhile */
   g_assert_cmpuint (n_alone, >, 0);
 }
 
