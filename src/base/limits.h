@@ -59,10 +59,25 @@
 #define LLM_JSON_MAX_DEPTH 64
 #define LLM_MANIFEST_MAX_BYTES (1 * LLM_MIB)
 
+/* ---- settings: the ranges of data/org.local.LLM.gschema.xml ---- */
+#define LLM_MAX_DISK_BYTES (1ull << 60)
+#define LLM_MAX_KEEP_ALIVE_SECONDS (365u * 24u * 3600u)
+#define LLM_MAX_SINK_TOKENS 4096
+#define LLM_MAX_ARTIFACT_AGE_DAYS 36500u
+#define LLM_MAX_KEEP_VERSIONS 64
+#define LLM_MAX_GC_SECONDS (365u * 24u * 3600u) /* interval, grace */
+#define LLM_MAX_SETTING_BYTES (64 * LLM_KIB)  /* of one value */
+#define LLM_MAX_MODEL_OVERRIDES 256           /* models with settings of their own */
+
 /* ---- defaults that are not settings ---- */
 #define LLM_DEFAULT_CONTEXT_WINDOW 8192
 #define LLM_DEFAULT_KV_WINDOWS 8
-#define LLM_DEFAULT_KEEP_ALIVE_SECONDS 300 /* as in data/org.local.LLM.gschema.xml */
+#define LLM_DEFAULT_KEEP_ALIVE_SECONDS 300 /* these six as in data/org.local.LLM.gschema.xml */
+#define LLM_DEFAULT_ARTIFACT_BYTES (1 * LLM_GIB)
+#define LLM_DEFAULT_ARTIFACT_AGE_DAYS 90
+#define LLM_DEFAULT_MINIMUM_FREE_BYTES (1 * LLM_GIB)
+#define LLM_DEFAULT_GC_INTERVAL_SECONDS 86400
+#define LLM_DEFAULT_GC_GRACE_SECONDS 86400
 #define LLM_DEFAULT_TEMPERATURE 0.7
 #define LLM_DEFAULT_TOP_K 40
 #define LLM_DEFAULT_TOP_P 0.95

@@ -14,6 +14,7 @@
 #define LLM_IFACE_MODEL "org.local.LLM.Model"
 #define LLM_IFACE_DEVICE "org.local.LLM.Device"
 #define LLM_IFACE_REQUEST "org.local.LLM.Request"
+#define LLM_IFACE_SETTINGS "org.local.LLM.Settings"
 
 /* The private interface between broker and engine, on a socketpair, no bus. */
 #define LLM_ENGINE_IFACE "org.local.LLM.Engine"
@@ -22,4 +23,4 @@
 #define LLM_ERROR_PREFIX "org.local.LLM.Error."
 #define LLM_SCHEMA_ID "org.local.LLM"
 
-#define LLM_API_VERSION 2
+#define LLM_API_VERSION 3

@@ -21,6 +21,7 @@ static const struct {
   { "run", llmctl_run, "[MODEL] [PROMPT...]", N_("Answer a prompt, or chat when there is none") },
   { "embed", llmctl_embed, "MODEL [TEXT...|-]", N_("Turn texts into vectors of numbers") },
   { "ps", llmctl_ps, "", N_("List the models that are loaded") },
+  { "config", llmctl_config, "[ACTION] [KEY] [VALUE]", N_("Show and change the settings of the service") },
   { "status", llmctl_status, "", N_("Show the service, its devices and its counters") },
 };
 

@@ -68,6 +68,12 @@ llm_client_call (LlmClient *self, const char *method, GVariant *params, GError *
 }
 
 GVariant *
+llm_client_call_interface (LlmClient *self, const char *interface, const char *method, GVariant *params, GError **error)
+{
+  return call_at (self, LLM_OBJECT_PATH, interface, method, params, NULL, error);
+}
+
+GVariant *
 llm_client_get (LlmClient *self, const char *property, GError **error)
 {
   g_autoptr (GVariant) reply = call_at (self, LLM_OBJECT_PATH, "org.freedesktop.DBus.Properties", "Get", g_variant_new ("(ss)", LLM_IFACE, property), NULL, error);

@@ -20,6 +20,8 @@ void llm_client_free (LlmClient *self);
 /* A method of /org/local/LLM. @params floating or NULL. Errors carry their D-Bus names, without the "GDBus.Error" prefix in
  * the message. (transfer full) */
 GVariant *llm_client_call (LlmClient *self, const char *method, GVariant *params, GError **error);
+/* One of another interface of it. */
+GVariant *llm_client_call_interface (LlmClient *self, const char *interface, const char *method, GVariant *params, GError **error);
 /* A property of /org/local/LLM. (transfer full) */
 GVariant *llm_client_get (LlmClient *self, const char *property, GError **error);
 /* The devices: a{oa{sa{sv}}} of the ObjectManager. (transfer full) */

@@ -13,6 +13,7 @@ static const struct {
   [LLM_ACTION_USE] = { LLM_VERDICT_ALLOW, NULL, "every local user" },
   [LLM_ACTION_IMPORT] = { LLM_VERDICT_ASK_POLKIT, "org.local.LLM.import", "the user of the active local session" },
   [LLM_ACTION_MANAGE] = { LLM_VERDICT_ASK_POLKIT, "org.local.LLM.manage", "an administrator" },
+  [LLM_ACTION_CONFIGURE] = { LLM_VERDICT_ASK_POLKIT, "org.local.LLM.configure", "an administrator" },
 };
 
 LlmVerdict

@@ -11,6 +11,7 @@ typedef enum {
   LLM_ACTION_USE,    /* generate, chat, embed, read */
   LLM_ACTION_IMPORT, /* import, load: the active local session */
   LLM_ACTION_MANAGE, /* unload, delete: administrators */
+  LLM_ACTION_CONFIGURE, /* settings, garbage collection: administrators */
 } LlmAction;
 
 typedef enum { LLM_VERDICT_ALLOW, LLM_VERDICT_DENY, LLM_VERDICT_ASK_POLKIT } LlmVerdict;

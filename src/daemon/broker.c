@@ -189,11 +189,28 @@ on_flow_gave_up (const char *client, gpointer user_data)
 static GVariant *
 configuration (LlmBroker *self)
 {
+  LlmSettingsValues values;
   GVariantBuilder settings;
 
+  llm_settings_read (self->settings, &values);
   g_variant_builder_init (&settings, G_VARIANT_TYPE_VARDICT);
-  g_variant_builder_add (&settings, "{sv}", "threads", g_variant_new_uint32 (llm_settings_threads (self->settings)));
+  g_variant_builder_add (&settings, "{sv}", "threads", g_variant_new_uint32 (values.threads));
   return g_variant_builder_end (&settings);
+}
+
+/* What is not listed here is read when it is needed next. */
+static void
+on_setting_changed (const char *key, GVariant *value, gpointer user_data)
+{
+  LlmBroker *self = user_data;
+
+  if (strcmp (key, "threads") == 0)
+    llm_engine_client_set_configuration (self->engine, configuration (self));
+  else if (strcmp (key, "keep-alive") == 0 || strcmp (key, "model-overrides") == 0)
+    llm_loader_keep_alive_changed (self->loader);
+  else if (strcmp (key, "default-model") == 0)
+    llm_broker_notify (self, "DefaultModel", g_variant_new_take_string (llm_broker_default_model (self)));
+  llm_settings_object_changed (self->settings_object, key, value);
 }
 
 LlmBroker *
@@ -209,7 +226,7 @@ llm_broker_new (GDBusConnection *connection, const LlmBrokerOptions *options, GE
   self->session = options->session;
   self->models_dir = g_strdup (options->models_dir);
   self->store = store;
-  self->settings = llm_settings_new (options->session ? NULL : options->state_dir);
+  self->settings = options->session ? llm_settings_new (NULL, NULL) : llm_settings_new (options->state_dir, options->config_dir);
   self->engine = llm_engine_client_new (options->engine_path, configuration (self), &engine_events, self);
   self->ledger = llm_crash_ledger_new ();
   self->requests = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) llm_request_unref);
@@ -220,11 +237,13 @@ llm_broker_new (GDBusConnection *connection, const LlmBrokerOptions *options, GE
   self->loader = llm_loader_new (self);
   self->devices = llm_device_objects_new (self);
   self->models = llm_models_new (self);
-  if (!llm_manager_export (self, error))
+  self->settings_object = llm_settings_object_new (self, error);
+  if (self->settings_object == NULL || !llm_manager_export (self, error))
     {
       llm_broker_free (self);
       return NULL;
     }
+  llm_settings_set_hook (self->settings, on_setting_changed, self);
   llm_import_bundled (self);
   if (self->bundled_pending == 0)
     llm_models_sync (self->models);
@@ -255,6 +274,8 @@ llm_broker_free (LlmBroker *self)
 
   if (self->manager_registration != 0)
     g_dbus_connection_unregister_object (self->connection, self->manager_registration);
+  llm_settings_set_hook (self->settings, NULL, NULL);
+  g_clear_pointer (&self->settings_object, llm_settings_object_free);
   while ((invocation = g_queue_pop_head (&self->waiting_calls)) != NULL)
     llm_broker_return_error (invocation, g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the service is shutting down"));
   cancel_all (self);

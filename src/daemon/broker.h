@@ -26,6 +26,7 @@ typedef struct {
   const char *state_dir;
   const char *engine_path;
   const char *models_dir;
+  const char *config_dir; /* the administrator's defaults and locks; system mode only */
 } LlmBrokerOptions;
 
 struct _LlmBroker {
@@ -42,6 +43,7 @@ struct _LlmBroker {
   LlmLoader *loader;
   LlmModels *models;
   LlmDeviceObjects *devices;
+  LlmSettingsObject *settings_object;
   guint manager_registration;
   GHashTable *requests;  /* id -> LlmRequest (owned reference) */
   guint64 last_request_id;

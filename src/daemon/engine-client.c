@@ -129,6 +129,13 @@ llm_engine_client_free (LlmEngineClient *self)
   client_unref (self);
 }
 
+void
+llm_engine_client_set_configuration (LlmEngineClient *self, GVariant *configure)
+{
+  g_variant_unref (self->configure);
+  self->configure = g_variant_ref_sink (configure);
+}
+
 gboolean
 llm_engine_client_is_running (LlmEngineClient *self)
 {

@@ -26,6 +26,9 @@ LlmEngineClient *llm_engine_client_new (const char *path, GVariant *configure, c
 /* Kills the engine; calls under way end with Cancelled before this returns or soon after. */
 void llm_engine_client_free (LlmEngineClient *self);
 
+/* For its next start; floating references are sunk. */
+void llm_engine_client_set_configuration (LlmEngineClient *self, GVariant *configure);
+
 gboolean llm_engine_client_is_running (LlmEngineClient *self);
 /* Lets it end, as when its last model has been unloaded for a while. */
 void llm_engine_client_stop (LlmEngineClient *self);

@@ -23,7 +23,9 @@ typedef struct {
   LlmStoreModel *model; /* while loading and loaded (owned) */
   GPtrArray *waiting;   /* GTask (owned), while loading */
   guint users;
+  gint64 used_us;       /* when its last user has ended */
   guint keep_alive_timer;
+  guint promise;        /* idle source: somebody is about to be told that it is loaded */
 } Load;
 
 static const char *const state_names[] = { "unloaded", "loading", "loaded" };
@@ -40,6 +42,7 @@ load_free (gpointer data)
   Load *load = data;
 
   g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
+  g_clear_handle_id (&load->promise, g_source_remove);
   g_clear_pointer (&load->info, g_variant_unref);
   g_clear_pointer (&load->model, llm_store_model_unref);
   g_ptr_array_unref (load->waiting);
@@ -173,14 +176,20 @@ unloaded (Load *load)
   linger (load->loader);
 }
 
+static void
+drop (Load *load)
+{
+  llm_engine_client_call_async (load->loader->broker->engine, "Unload", g_variant_new ("(s)", load->digest), NULL, NULL, NULL);
+  unloaded (load);
+}
+
 static gboolean
 on_keep_alive (gpointer user_data)
 {
   Load *load = user_data;
 
   load->keep_alive_timer = 0;
-  llm_engine_client_call_async (load->loader->broker->engine, "Unload", g_variant_new ("(s)", load->digest), NULL, NULL, NULL);
-  unloaded (load);
+  drop (load);
   return G_SOURCE_REMOVE;
 }
 
@@ -189,15 +198,27 @@ static void
 restart_keep_alive (Load *load)
 {
   LlmBroker *broker = load->loader->broker;
-  guint seconds = llm_settings_keep_alive_seconds (broker->settings);
+  g_auto (LlmModelSettings) settings = { 0 };
 
   g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
   if (load->users > 0 || load->state != LLM_LOAD_LOADED)
     return;
+  llm_settings_for_model (broker->settings, load->model->name, &settings);
   if (llm_store_find (broker->store, load->digest) == NULL)
     load->keep_alive_timer = g_idle_add (on_keep_alive, load);
-  else if (seconds > 0)
-    load->keep_alive_timer = g_timeout_add_seconds (seconds, on_keep_alive, load);
+  else if (settings.keep_alive > 0)
+    load->keep_alive_timer = g_timeout_add_seconds (settings.keep_alive, on_keep_alive, load);
+}
+
+void
+llm_loader_keep_alive_changed (LlmLoader *self)
+{
+  GHashTableIter iter;
+  gpointer load;
+
+  g_hash_table_iter_init (&iter, self->loads);
+  while (g_hash_table_iter_next (&iter, NULL, &load))
+    restart_keep_alive (load);
 }
 
 void
@@ -227,7 +248,54 @@ llm_loader_unuse (LlmLoader *self, const char *digest)
   Load *load = find_or_add (self, digest);
 
   load->users--;
+  load->used_us = g_get_monotonic_time ();
   restart_keep_alive (load);
+}
+
+/* ---- the memory budget ---- */
+
+/* What loaded models have, and at least what those being loaded will have; @idlest: of those that nobody uses, the one that was
+ * not used for longest. */
+static guint64
+memory_in_use (LlmLoader *self, const Load *but, Load **idlest)
+{
+  GHashTableIter iter;
+  gpointer value;
+  guint64 total = 0;
+
+  *idlest = NULL;
+  g_hash_table_iter_init (&iter, self->loads);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      Load *load = value;
+
+      if (load == but || load->state == LLM_LOAD_UNLOADED)
+        continue;
+      total += load->state == LLM_LOAD_LOADED ? llm_loader_memory_bytes (self, load->digest) : load->model->size;
+      if (load->state == LLM_LOAD_LOADED && load->users == 0 && load->promise == 0 && (*idlest == NULL || load->used_us < (*idlest)->used_us))
+        *idlest = load;
+    }
+  return total;
+}
+
+/* Unloads models that nobody uses until @bytes for @mine fit the budget. */
+static gboolean
+make_room (LlmLoader *self, const Load *mine, guint64 bytes, GError **error)
+{
+  LlmSettingsValues values;
+  Load *idlest;
+  guint64 total;
+
+  llm_settings_read (self->broker->settings, &values);
+  while (values.memory_budget > 0 && (total = memory_in_use (self, mine, &idlest)) + bytes > values.memory_budget)
+    {
+      if (idlest == NULL)
+        return llm_error_fail (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "the model needs at least %" G_GUINT64_FORMAT " bytes beside %" G_GUINT64_FORMAT
+                               " of models in use; the setting memory-budget is %" G_GUINT64_FORMAT, bytes, total, values.memory_budget);
+      g_debug ("model %s makes room", idlest->digest);
+      drop (idlest);
+    }
+  return TRUE;
 }
 
 /* ---- loading ---- */
@@ -267,6 +335,8 @@ on_loaded (GObject *source, GAsyncResult *result, gpointer user_data)
     {
       load->info = g_variant_get_child_value (reply, 0);
       set_state (load, LLM_LOAD_LOADED);
+      load->used_us = g_get_monotonic_time ();
+      make_room (load->loader, load, llm_loader_memory_bytes (load->loader, load->digest), NULL); /* with its KV cache, which was not known before */
       settle (load, NULL);
       restart_keep_alive (load);
       return;
@@ -280,25 +350,35 @@ static gboolean
 start (LlmLoader *self, Load *load, LlmStoreModel *model, GError **error)
 {
   g_autoptr (GUnixFDList) fds = llm_store_model_open (model, error);
-  g_autofree char *device = llm_settings_device (self->broker->settings);
+  g_auto (LlmModelSettings) wanted = { 0 };
   GVariantBuilder settings, handles;
   Answer *answer;
 
-  if (fds == NULL)
+  if (fds == NULL || !make_room (self, load, model->size, error))
     return FALSE;
+  llm_settings_for_model (self->broker->settings, model->name, &wanted);
   g_variant_builder_init (&handles, G_VARIANT_TYPE ("ah"));
   for (int i = 0; i < g_unix_fd_list_get_length (fds); i++)
     g_variant_builder_add (&handles, "h", i);
   g_variant_builder_init (&settings, G_VARIANT_TYPE_VARDICT);
-  g_variant_builder_add (&settings, "{sv}", "device", g_variant_new_string (llm_crash_ledger_prefers_cpu (self->broker->ledger) ? "cpu" : device));
-  g_variant_builder_add (&settings, "{sv}", "context-window", g_variant_new_uint32 (llm_settings_context_window (self->broker->settings)));
-  g_variant_builder_add (&settings, "{sv}", "kv-type", g_variant_new_string (llm_settings_kv_type (self->broker->settings)));
-  g_variant_builder_add (&settings, "{sv}", "kv-bytes", g_variant_new_uint64 (llm_settings_kv_bytes (self->broker->settings)));
+  g_variant_builder_add (&settings, "{sv}", "device", g_variant_new_string (llm_crash_ledger_prefers_cpu (self->broker->ledger) ? "cpu" : wanted.device));
+  g_variant_builder_add (&settings, "{sv}", "context-window", g_variant_new_uint32 (wanted.context_window));
+  g_variant_builder_add (&settings, "{sv}", "kv-type", g_variant_new_string (wanted.kv_type));
+  g_variant_builder_add (&settings, "{sv}", "kv-bytes", g_variant_new_uint64 (wanted.kv_bytes));
   answer = g_new0 (Answer, 1);
   *answer = (Answer) { self, g_strdup (load->digest), self->generation };
   llm_engine_client_call_async (self->broker->engine, "Load",
                                 g_variant_new ("(saha{sv})", load->digest, &handles, &settings), fds, on_loaded, answer);
   return TRUE;
+}
+
+static gboolean
+on_promise_kept (gpointer user_data)
+{
+  Load *load = user_data;
+
+  load->promise = 0;
+  return G_SOURCE_REMOVE;
 }
 
 void
@@ -310,6 +390,8 @@ llm_loader_ensure_async (LlmLoader *self, LlmStoreModel *model, GAsyncReadyCallb
 
   if (load->state == LLM_LOAD_LOADED)
     {
+      g_clear_handle_id (&load->promise, g_source_remove);
+      load->promise = g_idle_add_full (G_PRIORITY_LOW, on_promise_kept, load, NULL); /* after the callback */
       g_task_return_pointer (task, g_variant_ref (load->info), (GDestroyNotify) g_variant_unref);
       return;
     }

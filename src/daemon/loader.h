@@ -32,6 +32,8 @@ gboolean llm_loader_is_on_vulkan (LlmLoader *self, const char *digest);
 gboolean llm_loader_has_damaged (LlmLoader *self);
 /* Models were added, replaced or deleted: unloads those that nobody can name any more. */
 void llm_loader_store_changed (LlmLoader *self);
+/* The setting, or that of a model, has another value: the clocks of models that nobody uses start anew. */
+void llm_loader_keep_alive_changed (LlmLoader *self);
 /* The engine is gone: nothing is loaded. */
 void llm_loader_lost (LlmLoader *self);
 

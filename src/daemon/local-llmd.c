@@ -14,13 +14,14 @@
 #include "daemon/broker.h"
 
 static gboolean session, show_version, replace;
-static char *state_dir, *engine_path, *models_dir;
+static char *state_dir, *engine_path, *models_dir, *config_dir;
 
 static const GOptionEntry entries[] = {
   { "session", 0, 0, G_OPTION_ARG_NONE, &session, N_("Serve one user on the session bus instead of everybody on the system bus"), NULL },
   { "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &state_dir, N_("Folder of the model store"), N_("FOLDER") },
   { "engine", 0, 0, G_OPTION_ARG_FILENAME, &engine_path, N_("The inference engine's program"), N_("FILE") },
   { "models-dir", 0, 0, G_OPTION_ARG_FILENAME, &models_dir, N_("Folder of bundled models"), N_("FOLDER") },
+  { "config-dir", 0, 0, G_OPTION_ARG_FILENAME, &config_dir, N_("Folder of the administrator's defaults and locks of settings"), N_("FOLDER") },
   { "replace", 0, 0, G_OPTION_ARG_NONE, &replace, N_("Replace a running instance"), NULL },
   { "version", 0, 0, G_OPTION_ARG_NONE, &show_version, N_("Print the version and exit"), NULL },
   { NULL }
@@ -36,7 +37,7 @@ static void
 on_bus_acquired (GDBusConnection *connection, const char *name, gpointer user_data)
 {
   Daemon *d = user_data;
-  LlmBrokerOptions options = { session, state_dir, engine_path, models_dir };
+  LlmBrokerOptions options = { session, state_dir, engine_path, models_dir, config_dir };
   g_autoptr (GError) error = NULL;
 
   g_dbus_connection_set_exit_on_close (connection, FALSE);
@@ -85,6 +86,8 @@ fill_in_defaults (void)
     engine_path = g_strdup (engine != NULL ? engine : LLM_LIBEXECDIR "/local-llm/local-llm-engine");
   if (models_dir == NULL)
     models_dir = g_strdup (models != NULL ? models : LLM_DATADIR "/local-llm/models");
+  if (config_dir == NULL)
+    config_dir = g_strdup (LLM_SYSCONFDIR "/local-llm");
 }
 
 int
@@ -126,5 +129,6 @@ main (int argc, char **argv)
   g_free (state_dir);
   g_free (engine_path);
   g_free (models_dir);
+  g_free (config_dir);
   return d.status;
 }

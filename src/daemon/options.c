@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "daemon/numbers.h"
 
 typedef struct {
   const char *key;
@@ -43,44 +44,6 @@ static const Option *const tables[] = { generate, chat, embed, tokenize, detoken
 /* NULL with an error. */
 #define invalid(error, ...) (llm_error_fail (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, __VA_ARGS__), NULL)
 
-/* Any integer type: sign and magnitude. */
-static gboolean
-read_integer (GVariant *value, gboolean *negative, guint64 *magnitude)
-{
-  gint64 wide = 0;
-
-  *negative = FALSE;
-  switch (g_variant_classify (value))
-    {
-    case G_VARIANT_CLASS_BYTE:
-      *magnitude = g_variant_get_byte (value);
-      return TRUE;
-    case G_VARIANT_CLASS_UINT16:
-      *magnitude = g_variant_get_uint16 (value);
-      return TRUE;
-    case G_VARIANT_CLASS_UINT32:
-      *magnitude = g_variant_get_uint32 (value);
-      return TRUE;
-    case G_VARIANT_CLASS_UINT64:
-      *magnitude = g_variant_get_uint64 (value);
-      return TRUE;
-    case G_VARIANT_CLASS_INT16:
-      wide = g_variant_get_int16 (value);
-      break;
-    case G_VARIANT_CLASS_INT32:
-      wide = g_variant_get_int32 (value);
-      break;
-    case G_VARIANT_CLASS_INT64:
-      wide = g_variant_get_int64 (value);
-      break;
-    default:
-      return FALSE;
-    }
-  *negative = wide < 0;
-  *magnitude = wide < 0 ? -(guint64) wide : (guint64) wide;
-  return TRUE;
-}
-
 static gboolean
 read_double (GVariant *value, double *out)
 {
@@ -89,7 +52,7 @@ read_double (GVariant *value, double *out)
 
   if (g_variant_is_of_type (value, G_VARIANT_TYPE_DOUBLE))
     *out = g_variant_get_double (value);
-  else if (read_integer (value, &negative, &magnitude))
+  else if (llm_number_read_integer (value, &negative, &magnitude))
     *out = negative ? -(double) magnitude : (double) magnitude;
   else
     return FALSE;
@@ -120,7 +83,7 @@ convert_integer (const Option *o, GVariant *value, GError **error)
   gboolean negative;
   guint64 magnitude;
 
-  if (!read_integer (value, &negative, &magnitude))
+  if (!llm_number_read_integer (value, &negative, &magnitude))
     return invalid (error, "%s is of type %s; an integer (%s) is needed", o->key, g_variant_get_type_string (value), o->type);
   if (negative || (o->type[0] == 'u' && ((double) magnitude > o->max || (double) magnitude < o->min)))
     return invalid (error, "%s is %s%" G_GUINT64_FORMAT "; an integer from %.0f to %.0f is needed", o->key, negative ? "-" : "", magnitude, o->min, o->max);
@@ -163,7 +126,7 @@ convert_biases (const Option *o, GVariant *value, GError **error)
       gboolean negative;
       guint64 id;
 
-      read_integer (token, &negative, &id);
+      llm_number_read_integer (token, &negative, &id);
       if (negative || !in_range (o, g_variant_get_double (bias)))
         {
           g_variant_builder_clear (&out);

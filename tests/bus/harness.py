@@ -81,11 +81,12 @@ class Bus:
 class Service:
     """local-llmd on a bus; `with Service() as s:`."""
 
-    def __init__(self, system=False, environment=None, models_dir=None, state=None):
+    def __init__(self, system=False, environment=None, models_dir=None, state=None, arguments=()):
         self.bus = Bus(system)
         self.state = state or tempfile.mkdtemp(prefix='llm-state-')
         self.log_path = os.path.join(self.bus.folder, 'log')
         command = [os.environ['LLMD'], '--state-dir', self.state, '--models-dir', models_dir or os.environ['LLM_MODELS_DIR']]
+        command += arguments
         if not system:
             command.append('--session')
         self.environment = {**self.bus.environment(), 'G_MESSAGES_DEBUG': 'all', **(environment or {})}

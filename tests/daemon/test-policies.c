@@ -47,7 +47,7 @@ test_visible (void)
 static void
 test_authorizer (void)
 {
-  for (guint action = LLM_ACTION_USE; action <= LLM_ACTION_MANAGE; action++)
+  for (guint action = LLM_ACTION_USE; action <= LLM_ACTION_CONFIGURE; action++)
     {
       g_assert_cmpint (llm_authorizer_decide (action, TRUE, 1000, 500), ==, LLM_VERDICT_ALLOW);
       g_assert_cmpint (llm_authorizer_decide (action, FALSE, 0, 500), ==, LLM_VERDICT_ALLOW);
