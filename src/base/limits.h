@@ -55,6 +55,12 @@
 #define LLM_MAX_DRY_PENALTY 1e6           /* of one logit */
 #define LLM_MAX_DRY_LENGTH 64
 
+/* ---- compile cache (cache/) ---- */
+#define LLM_CACHE_MAX_LABEL_BYTES (64 * LLM_KIB)   /* what stands before an artifact's payload: identity and key */
+#define LLM_CACHE_MAX_PAYLOAD_BYTES (64 * LLM_MIB) /* of an artifact that is kept */
+#define LLM_CACHE_MEMORY_BYTES (64 * LLM_MIB)      /* of the memory tier, beyond what is in use */
+#define LLM_CACHE_MAX_SEEN 4096                    /* names of artifacts of other versions that are remembered */
+
 /* ---- JSON and the store ---- */
 #define LLM_JSON_MAX_DEPTH 64
 #define LLM_MANIFEST_MAX_BYTES (1 * LLM_MIB)

@@ -27,7 +27,7 @@
 #define MAX_FAULTS 16
 
 typedef enum { OP_WRITE, OP_CREATE, OP_FSYNC, OP_RENAME, OP_LINK, OP_UNLINK, OP_TRUNCATE, OP_ANY, N_OPS } Op;
-typedef enum { GO_ON, KILL, KILL_AFTER, SHORT, FAIL } Action;
+typedef enum { GO_ON, KILL, KILL_AFTER, STOP, SHORT, FAIL } Action;
 
 static const char *const op_names[N_OPS] = { "write", "create", "fsync", "rename", "link", "unlink", "truncate", "any" };
 static const struct {
@@ -35,8 +35,8 @@ static const struct {
   Action action;
   int error;
 } actions[] = {
-  { "kill", KILL, 0 },       { "kill-after", KILL_AFTER, 0 }, { "short", SHORT, 0 },      { "enospc", FAIL, ENOSPC }, { "eio", FAIL, EIO },
-  { "edquot", FAIL, EDQUOT }, { "erofs", FAIL, EROFS },        { "eacces", FAIL, EACCES }, { "eintr", FAIL, EINTR },
+  { "kill", KILL, 0 },       { "kill-after", KILL_AFTER, 0 }, { "stop", STOP, 0 },        { "short", SHORT, 0 },   { "enospc", FAIL, ENOSPC },
+  { "eio", FAIL, EIO },        { "edquot", FAIL, EDQUOT }, { "erofs", FAIL, EROFS },        { "eacces", FAIL, EACCES }, { "eintr", FAIL, EINTR },
 };
 
 typedef struct {
@@ -126,9 +126,15 @@ note (Op op, unsigned n, const char *what, const char *path)
 }
 
 static void
+signal_oneself (int number)
+{
+  syscall (SYS_tgkill, getpid (), (int) syscall (SYS_gettid), number);
+}
+
+static void
 die (void)
 {
-  syscall (SYS_tgkill, getpid (), (int) syscall (SYS_gettid), SIGKILL);
+  signal_oneself (SIGKILL);
   for (;;)
     pause ();
 }
@@ -161,6 +167,8 @@ meet (Op op, const char *path)
   pthread_mutex_unlock (&lock);
   if (action == KILL)
     die ();
+  if (action == STOP)
+    signal_oneself (SIGSTOP);
   if (action == FAIL)
     errno = error;
   return action;

@@ -14,7 +14,7 @@
  *
  *   OP      write (also pwrite, writev, copy_file_range, sendfile, FICLONE), create (open with O_CREAT or O_TMPFILE, mkdir), fsync (fdatasync, syncfs),
  *           rename, link (symlink), unlink (rmdir), truncate (also fallocate), any
- *   ACTION  kill (SIGKILL before it is done), kill-after, short (half of a write is done), or the name of an error: enospc, eio, edquot, erofs, eacces, eintr
+ *   ACTION  kill (SIGKILL before it is done), kill-after, stop (SIGSTOP before it), short (half of a write is done), or the name of an error: enospc, eio, edquot, erofs, eacces, eintr
  */
 #pragma once
 
