@@ -66,7 +66,7 @@ by_panels (const LlmCpuKernels *kernels, const LlmCodedType *coded, const LlmDty
 {
   float acc[PANEL_ROWS * INPUT_ROWS];
   gboolean few = n_x <= FEW_ROWS;
-  Panels p = { coded, w_stride, (gsize) LLM_CHUNK / dtype->block_elems * dtype->block_bytes, k, few ? 8 : PANEL_ROWS, few ? 2 : PANEL_CHUNKS / PANEL_ROWS };
+  Panels p = { coded, w_stride, (gsize) LLM_CHUNK / dtype->block_elems * dtype->block_bytes, k, few ? 8 : PANEL_ROWS, few ? 8 : PANEL_CHUNKS / PANEL_ROWS };
 
   for (guint n = 0; n < n_w; n += p.rows)
     for (guint r = 0; r < n_x; r += INPUT_ROWS)

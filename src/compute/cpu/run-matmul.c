@@ -34,6 +34,12 @@ one_group (LlmCpuJob *job)
   p->n_groups = 1;
 }
 
+static guint
+n_tiles_of (const LlmCpuGroup *group)
+{
+  return group->n_rows > LLM_GEMV_ROWS ? (group->n_rows + LLM_LANES - 1) / LLM_LANES : 0;
+}
+
 /* Counting sort of the route's (row, j) by expert. */
 static void
 group_by_expert (LlmCpuJob *job)
@@ -52,7 +58,7 @@ group_by_expert (LlmCpuJob *job)
       group->first = first;
       group->tile = tile;
       first += group->n_rows;
-      tile += group->n_rows > LLM_GEMV_ROWS ? (group->n_rows + LLM_LANES - 1) / LLM_LANES : 0;
+      tile += n_tiles_of (group);
       group->n_rows = 0;
     }
   for (guint i = 0; i < job->n_rows * n_used; i++)
@@ -86,7 +92,8 @@ lanes_of (const LlmCpuProducts *p, const LlmCpuGroup *group)
   return (guint8 *) p->lanes + group->tile * p->n_chunks * p->lanes_bytes;
 }
 
-/* A row into its lane; or where lanes are of bf16, with the first of a tile the whole tile. */
+/* A chunk of the rows of a tile into their lanes: no two threads write to one cache line. Where lanes are of bf16, with the first
+ * chunk the whole tile. */
 static void
 lanes_piece (gpointer data, guint piece)
 {
@@ -94,30 +101,32 @@ lanes_piece (gpointer data, guint piece)
   const LlmCpuKernels *kernels = job->self->device->kernels;
   const LlmCpuProducts *p = &job->self->products;
   const LlmCpuGroup *group = p->group;
+  guint chunk = piece % p->n_chunks, tile = piece / p->n_chunks;
 
-  while (piece >= group->n_rows)
-    piece -= (group++)->n_rows;
+  while (tile >= n_tiles_of (group))
+    tile -= n_tiles_of (group++);
   if (llm_cpu_by_tiles (kernels, group->n_rows))
     {
-      if (piece % LLM_LANES == 0)
-        llm_cpu_tiles_pack (kernels, p->x + group->first, group->n_rows, (guint) job->w->n_cols, piece / LLM_LANES, lanes_of (p, group));
+      if (chunk == 0)
+        llm_cpu_tiles_pack (kernels, p->x + group->first, group->n_rows, (guint) job->w->n_cols, tile, lanes_of (p, group));
+      return;
     }
-  else if (group->n_rows > LLM_GEMV_ROWS)
-    llm_cpu_to_lanes (p->q8[group->first + piece], p->n_chunks, (LlmQ8Lanes *) lanes_of (p, group) + (gsize) (piece / LLM_LANES) * p->n_chunks,
-                      piece % LLM_LANES);
+  for (guint lane = 0; lane < MIN (LLM_LANES, group->n_rows - tile * LLM_LANES); lane++)
+    llm_cpu_to_lanes (p->q8[group->first + tile * LLM_LANES + lane] + chunk, 1, (LlmQ8Lanes *) lanes_of (p, group) + (gsize) tile * p->n_chunks + chunk,
+                      lane);
 }
 
 /* Rounded once per value, and laid out in lanes where any group has rows enough. */
 static void
-prepare_inputs (LlmCpuJob *job, guint n_rows)
+prepare_inputs (LlmCpuJob *job)
 {
   LlmCpuProducts *p = &job->self->products;
   LlmPool *pool = job->self->device->pool;
-  guint k = (guint) job->w->n_cols, most = 0, fewest = G_MAXUINT;
+  guint k = (guint) job->w->n_cols, n_tiles = 0, fewest = G_MAXUINT;
 
   for (guint g = 0; g < p->n_groups; g++)
     {
-      most = MAX (most, p->group[g].n_rows);
+      n_tiles += n_tiles_of (&p->group[g]);
       fewest = MIN (fewest, p->group[g].n_rows);
     }
   if (p->chunks_of != job->op->x && !llm_cpu_by_tiles (job->self->device->kernels, fewest))
@@ -126,9 +135,9 @@ prepare_inputs (LlmCpuJob *job, guint n_rows)
       p->chunks_of = job->op->x;
       p->lanes_of = LLM_NONE;
     }
-  if (most <= LLM_GEMV_ROWS || (job->op->kind == LLM_OP_MATMUL && p->lanes_of == job->op->x))
+  if (n_tiles == 0 || (job->op->kind == LLM_OP_MATMUL && p->lanes_of == job->op->x))
     return;
-  llm_pool_run (pool, lanes_piece, job, n_rows);
+  llm_pool_run (pool, lanes_piece, job, n_tiles * p->n_chunks);
   p->lanes_of = job->op->kind == LLM_OP_MATMUL ? job->op->x : LLM_NONE;
 }
 
@@ -194,7 +203,7 @@ llm_cpu_run_matmul (LlmCpuJob *job)
   else
     one_group (job);
   if (llm_cpu_coded (job->self->device->kernels, job->w->dtype) != NULL)
-    prepare_inputs (job, job->n_rows * n_used);
+    prepare_inputs (job);
   job->tile_rows = piece_rows (job);
   job->n_tiles = (job->n_out + job->tile_rows - 1) / job->tile_rows;
   llm_pool_run (job->self->device->pool, product_piece, job, p->n_groups * job->n_tiles);
