@@ -217,7 +217,7 @@ LlmBroker *
 llm_broker_new (GDBusConnection *connection, const LlmBrokerOptions *options, GError **error)
 {
   LlmBroker *self;
-  LlmStore *store = llm_store_open (options->state_dir, error);
+  LlmStore *store = llm_store_open (options->state_dir, options->session ? "on the session bus" : "on the system bus", error);
 
   if (store == NULL)
     return NULL;

@@ -94,6 +94,7 @@ load_and_submit (LlmRequest *self)
 void
 llm_generate_start (LlmRequest *self)
 {
+  self->lease = llm_store_lease (self->broker->store, self->model);
   llm_loader_use (self->broker->loader, self->model->digest);
   self->in_use = TRUE;
   if (llm_crash_ledger_is_quarantined (self->broker->ledger, self->model->digest, self->uid, g_get_monotonic_time ()))
@@ -342,6 +343,7 @@ llm_generate_ended (LlmRequest *self)
     llm_loader_unuse (self->broker->loader, self->model->digest);
   self->in_use = FALSE;
   g_clear_pointer (&self->submit, g_variant_unref);
+  g_clear_pointer (&self->lease, llm_store_lease_free);
   g_clear_pointer (&self->model, llm_store_model_unref);
   g_clear_pointer (&self->logprobs, g_ptr_array_unref);
   if (self->text != NULL)

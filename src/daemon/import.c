@@ -196,11 +196,12 @@ commit (LlmImport *import, GVariant *info, GError **error)
 {
   g_autoptr (GPtrArray) ordered = in_order (import, info, error);
   g_auto (GVariantDict) kept = G_VARIANT_DICT_INIT (info);
+  LlmStoreOrigin origin = { import->request != NULL ? "import" : "bundled", "", import->request != NULL ? import->request->uid : 0 };
 
   if (ordered == NULL)
     return FALSE;
   g_variant_dict_remove (&kept, "parts");
-  llm_store_commit_async (import->broker->store, import->name, ordered, g_variant_dict_end (&kept), cancellable (import), on_committed, import);
+  llm_store_commit_async (import->broker->store, import->name, ordered, g_variant_dict_end (&kept), &origin, cancellable (import), on_committed, import);
   g_ptr_array_set_size (import->blobs, 0); /* the store sees to them from here on */
   return TRUE;
 }
@@ -282,6 +283,18 @@ on_ingested (GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 static void
+copy (LlmImport *import)
+{
+  LlmSettingsValues values;
+
+  import->busy = TRUE;
+  import->copying = g_queue_pop_head (&import->waiting);
+  llm_settings_read (import->broker->settings, &values);
+  llm_store_set_keep_free (import->broker->store, values.minimum_free);
+  llm_store_ingest_async (import->broker->store, import->copying, on_progress, import, cancellable (import), on_ingested, import);
+}
+
+static void
 go_on (LlmImport *import)
 {
   if (import->busy)
@@ -289,11 +302,7 @@ go_on (LlmImport *import)
   if (is_over (import))
     finish (import, NULL, g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the import was cancelled"));
   else if (!g_queue_is_empty (&import->waiting))
-    {
-      import->busy = TRUE;
-      import->copying = g_queue_pop_head (&import->waiting);
-      llm_store_ingest_async (import->broker->store, import->copying, on_progress, import, cancellable (import), on_ingested, import);
-    }
+    copy (import);
   else if (!import->more)
     inspect (import);
 }

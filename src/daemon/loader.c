@@ -21,6 +21,7 @@ typedef struct {
   LlmLoadState state;
   GVariant *info;       /* while loaded */
   LlmStoreModel *model; /* while loading and loaded (owned) */
+  LlmStoreLease *lease; /* on its files, as long */
   GPtrArray *waiting;   /* GTask (owned), while loading */
   guint users;
   gint64 used_us;       /* when its last user has ended */
@@ -44,6 +45,7 @@ load_free (gpointer data)
   g_clear_handle_id (&load->keep_alive_timer, g_source_remove);
   g_clear_handle_id (&load->promise, g_source_remove);
   g_clear_pointer (&load->info, g_variant_unref);
+  g_clear_pointer (&load->lease, llm_store_lease_free);
   g_clear_pointer (&load->model, llm_store_model_unref);
   g_ptr_array_unref (load->waiting);
   g_free (load->digest);
@@ -136,6 +138,7 @@ set_state (Load *load, LlmLoadState state)
   if (state == LLM_LOAD_UNLOADED)
     {
       g_clear_pointer (&load->info, g_variant_unref);
+      g_clear_pointer (&load->lease, llm_store_lease_free);
       g_clear_pointer (&load->model, llm_store_model_unref);
     }
   llm_models_load_changed (load->loader->broker->models, load->digest);
@@ -221,6 +224,18 @@ llm_loader_keep_alive_changed (LlmLoader *self)
     restart_keep_alive (load);
 }
 
+/* The same weights have another name or other files now: a load needs only those. */
+static void
+take_over (Load *load, LlmStoreModel *model)
+{
+  LlmStoreLease *lease = llm_store_lease (load->loader->broker->store, model);
+
+  g_clear_pointer (&load->lease, llm_store_lease_free);
+  load->lease = lease;
+  llm_store_model_unref (load->model);
+  load->model = llm_store_model_ref (model);
+}
+
 void
 llm_loader_store_changed (LlmLoader *self)
 {
@@ -229,8 +244,15 @@ llm_loader_store_changed (LlmLoader *self)
 
   g_hash_table_iter_init (&iter, self->loads);
   while (g_hash_table_iter_next (&iter, NULL, &value))
-    if (llm_store_find (self->broker->store, ((Load *) value)->digest) == NULL)
-      restart_keep_alive (value);
+    {
+      Load *load = value;
+      LlmStoreModel *model = llm_store_find (self->broker->store, load->digest);
+
+      if (model == NULL)
+        restart_keep_alive (load);
+      else if (load->model != NULL && llm_store_find (self->broker->store, load->model->name) != load->model)
+        take_over (load, model);
+    }
 }
 
 void
@@ -402,7 +424,10 @@ llm_loader_ensure_async (LlmLoader *self, LlmStoreModel *model, GAsyncReadyCallb
     }
   g_ptr_array_add (load->waiting, g_steal_pointer (&task));
   if (load->model == NULL)
-    load->model = llm_store_model_ref (model);
+    {
+      load->model = llm_store_model_ref (model);
+      load->lease = llm_store_lease (self->broker->store, model);
+    }
   set_state (load, LLM_LOAD_LOADING);
 }
 

@@ -9,9 +9,12 @@
 #include <malloc.h>
 #include <signal.h>
 
+#include "base/error.h"
 #include "base/names.h"
 #include "config.h"
 #include "daemon/broker.h"
+
+#define STATUS_STORE_IN_USE 3 /* local-llmd(8) */
 
 static gboolean session, show_version, replace;
 static char *state_dir, *engine_path, *models_dir, *config_dir;
@@ -45,7 +48,7 @@ on_bus_acquired (GDBusConnection *connection, const char *name, gpointer user_da
   if (d->broker != NULL)
     return;
   g_printerr ("local-llmd: %s\n", error->message);
-  d->status = 1;
+  d->status = g_error_matches (error, LLM_ERROR, LLM_ERROR_BUSY) ? STATUS_STORE_IN_USE : 1;
   g_main_loop_quit (d->loop);
 }
 

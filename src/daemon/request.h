@@ -56,6 +56,7 @@ struct _LlmRequest {
 
   /* generate, chat, stream (generate.c), embed */
   LlmStoreModel *model;
+  LlmStoreLease *lease; /* on its files: the engine may have to be started again */
   GVariant *submit;     /* the engine's request */
   gboolean signals;     /* tokens go out as signals */
   LlmFdWriter *writer;  /* or here */

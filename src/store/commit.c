@@ -54,15 +54,16 @@ write_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *ca
 }
 
 void
-llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs, GVariant *info, GCancellable *cancellable, GAsyncReadyCallback callback,
-                        gpointer user_data)
+llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs, GVariant *info, const LlmStoreOrigin *origin, GCancellable *cancellable,
+                        GAsyncReadyCallback callback, gpointer user_data)
 {
+  const LlmStoreModel *old = g_hash_table_lookup (self->models, name); /* its pin is the name's */
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
   Commit *commit = g_new0 (Commit, 1);
 
   g_task_set_source_tag (task, llm_store_commit_async);
   g_task_set_check_cancellable (task, FALSE); /* finish() looks */
-  commit->model = llm_manifest_new (name, blobs, g_get_real_time () / G_USEC_PER_SEC, info);
+  commit->model = llm_manifest_new (name, blobs, g_get_real_time () / G_USEC_PER_SEC, info, origin, old != NULL && old->pinned);
   commit->tmp_dir = g_strdup (self->tmp_dir);
   g_task_set_task_data (task, commit, commit_free);
   g_task_run_in_thread (task, write_thread);

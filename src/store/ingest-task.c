@@ -37,7 +37,7 @@ ingest_new (LlmStore *self, GTask *task)
 {
   Ingest *ingest = g_new0 (Ingest, 1);
 
-  ingest->place = (LlmIngestPlace) { g_strdup (self->blobs_dir), g_strdup (self->tmp_dir), llm_pending_ref (self->pending) };
+  ingest->place = (LlmIngestPlace) { g_strdup (self->blobs_dir), g_strdup (self->tmp_dir), llm_pending_ref (self->pending), self->keep_free };
   ingest->task = task;
   g_task_set_task_data (task, ingest, (GDestroyNotify) ingest_free);
   g_task_set_check_cancellable (task, FALSE); /* a result that comes too late has to be discarded, not dropped */
@@ -122,12 +122,9 @@ copy_all (Ingest *ingest, GCancellable *cancellable, Outcome *outcome)
     }
   for (int i = 0; i < n; i++)
     {
-      LlmStoreBlob *blob = llm_ingest_copy (fds[i], &ingest->place, ingest->progress != NULL ? report_progress : NULL, ingest, cancellable, &outcome->error);
-
-      if (blob == NULL)
+      if (!llm_ingest_copy (fds[i], &ingest->place, outcome->blobs, ingest->progress != NULL ? report_progress : NULL, ingest, cancellable, &outcome->error))
         return;
-      g_ptr_array_add (outcome->blobs, blob);
-      ingest->before += blob->size;
+      ingest->before += ((LlmStoreBlob *) outcome->blobs->pdata[i])->size;
     }
 }
 

@@ -1,27 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "store/ingest.h"
 
-#include <stdio.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "store/disk.h"
 #include "store/hash.h"
 
 #define CHUNK_BYTES (1 * LLM_MIB)
-
-static gboolean
-fail_errno (const char *doing, int saved_errno, GError **error)
-{
-  if (saved_errno == ENOSPC || saved_errno == EDQUOT || saved_errno == EFBIG)
-    g_set_error (error, LLM_ERROR, LLM_ERROR_DISK_FULL, "%s: %s; free some space or import a smaller model", doing, g_strerror (saved_errno));
-  else
-    g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "%s: %s", doing, g_strerror (saved_errno));
-  return FALSE;
-}
 
 gboolean
 llm_ingest_check_fd (int fd, guint64 *size, GError **error)
@@ -30,7 +23,7 @@ llm_ingest_check_fd (int fd, guint64 *size, GError **error)
   int flags = fcntl (fd, F_GETFL);
 
   if (flags < 0 || fstat (fd, &st) < 0)
-    return fail_errno ("cannot look at the model's file descriptor", errno, error);
+    return llm_disk_fail (error, errno, "cannot look at the model's file descriptor");
   if (!S_ISREG (st.st_mode))
     {
       g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS,
@@ -45,23 +38,6 @@ llm_ingest_check_fd (int fd, guint64 *size, GError **error)
       return FALSE;
     }
   *size = (guint64) st.st_size;
-  return TRUE;
-}
-
-static gboolean
-write_all (int fd, const guint8 *bytes, gsize n, GError **error)
-{
-  while (n > 0)
-    {
-      gssize written = write (fd, bytes, n);
-
-      if (written < 0 && errno == EINTR)
-        continue;
-      if (written < 0)
-        return fail_errno ("cannot write the model into the store", errno, error);
-      bytes += written;
-      n -= (gsize) written;
-    }
   return TRUE;
 }
 
@@ -84,7 +60,7 @@ stream (int from, int to, guint64 size, LlmStoreProgress progress, gpointer prog
         continue;
       if (n < 0)
         {
-          fail_errno ("cannot read the model's file", errno, error);
+          llm_disk_fail (error, errno, "cannot read the model's file");
           return NULL;
         }
       if (at + (guint64) n > size || (n == 0 && at < size))
@@ -96,7 +72,7 @@ stream (int from, int to, guint64 size, LlmStoreProgress progress, gpointer prog
       if (n == 0)
         break;
       llm_hash_update (hash, buffer, (gsize) n);
-      if (to >= 0 && !write_all (to, buffer, (gsize) n, error))
+      if (to >= 0 && !llm_disk_write_all (to, buffer, (gsize) n, "cannot write the model into the store", error))
         return NULL;
       at += (guint64) n;
       if (progress != NULL)
@@ -105,40 +81,44 @@ stream (int from, int to, guint64 size, LlmStoreProgress progress, gpointer prog
   return llm_hash_end (g_steal_pointer (&hash));
 }
 
+/* Shares the blocks where the file system can (btrfs, XFS): the clone is ours, nobody writes to it. */
 static gboolean
-reserve (int fd, guint64 size, GError **error)
+clone_file (int from, int to, guint64 size)
 {
-  int r = size > 0 ? posix_fallocate (fd, 0, (off_t) size) : 0;
+  struct stat st;
 
-  if (r == 0 || r == EOPNOTSUPP || r == EINVAL)
-    return TRUE;
-  return fail_errno ("the store has no room for the model", r, error);
+  return ioctl (to, FICLONE, from) == 0 && fstat (to, &st) == 0 && (guint64) st.st_size == size;
 }
 
-static gboolean
-sync_folder (const char *path, GError **error)
+/* The bytes of @from are in @to when it returns; their digest. */
+static char *
+fill (int from, int to, guint64 size, const LlmIngestPlace *place, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable,
+      GError **error)
 {
-  int fd = open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  gboolean ok = fd >= 0 && fsync (fd) == 0;
-  int saved_errno = errno;
-
-  if (fd >= 0)
-    close (fd);
-  return ok || fail_errno ("cannot make the store durable", saved_errno, error);
+  if (clone_file (from, to, size))
+    return stream (to, -1, size, progress, progress_data, cancellable, error);
+  if (ftruncate (to, 0) < 0)
+    {
+      llm_disk_fail (error, errno, "cannot make a file in the store");
+      return NULL;
+    }
+  if (!llm_disk_has_room (place->tmp_dir, size, place->keep_free, error) || !llm_disk_reserve (to, size, error))
+    return NULL;
+  return stream (from, to, size, progress, progress_data, cancellable, error);
 }
 
 /* The final name appears only after the bytes are on disk.  A blob that has it already is replaced: it may have been damaged. */
 static gboolean
 publish (int fd, const char *tmp, const char *digest, const LlmIngestPlace *place, GError **error)
 {
-  if (fchmod (fd, 0444) < 0 || fsync (fd) < 0 || !llm_pending_publish (place->pending, digest, tmp))
-    return fail_errno ("cannot finish the model's file in the store", errno, error);
-  return sync_folder (place->blobs_dir, error); /* it stays pending when this fails: the next start removes it */
+  if (fchmod (fd, 0444) == 0 && llm_disk_stamp (fd) && fsync (fd) == 0 && llm_pending_publish (place->pending, digest, tmp))
+    return TRUE;
+  return llm_disk_fail (error, errno, "cannot finish the model's file in the store");
 }
 
-LlmStoreBlob *
-llm_ingest_copy (int fd, const LlmIngestPlace *place, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable,
-                 GError **error)
+gboolean
+llm_ingest_copy (int fd, const LlmIngestPlace *place, GPtrArray *blobs, LlmStoreProgress progress, gpointer progress_data,
+                 GCancellable *cancellable, GError **error)
 {
   g_autoptr (LlmStoreBlob) blob = g_new0 (LlmStoreBlob, 1);
   g_autofree char *tmp = g_build_filename (place->tmp_dir, "import-XXXXXX", NULL);
@@ -146,23 +126,19 @@ llm_ingest_copy (int fd, const LlmIngestPlace *place, LlmStoreProgress progress,
   int out;
 
   if (!llm_ingest_check_fd (fd, &blob->size, error))
-    return NULL;
-  out = g_mkstemp_full (tmp, O_WRONLY | O_CLOEXEC, 0600);
+    return FALSE;
+  out = g_mkstemp_full (tmp, O_RDWR | O_CLOEXEC, 0600);
   if (out < 0)
-    {
-      fail_errno ("cannot make a file in the store", errno, error);
-      return NULL;
-    }
-  ok = reserve (out, blob->size, error)
-       && (blob->digest = stream (fd, out, blob->size, progress, progress_data, cancellable, error)) != NULL;
-  if (ok)
-    {
-      blob->path = g_build_filename (place->blobs_dir, blob->digest, NULL);
-      ok = publish (out, tmp, blob->digest, place, error);
-    }
+    return llm_disk_fail (error, errno, "cannot make a file in the store");
+  blob->digest = fill (fd, out, blob->size, place, progress, progress_data, cancellable, error);
+  ok = blob->digest != NULL && publish (out, tmp, blob->digest, place, error);
   close (out);
   unlink (tmp); /* published: not there, or what was there before */
-  return ok ? g_steal_pointer (&blob) : NULL;
+  if (!ok)
+    return FALSE;
+  blob->path = g_build_filename (place->blobs_dir, blob->digest, NULL);
+  g_ptr_array_add (blobs, g_steal_pointer (&blob));
+  return llm_disk_sync_folder (place->blobs_dir, error);
 }
 
 LlmStoreBlob *
@@ -170,17 +146,19 @@ llm_ingest_bundled (const char *path, GCancellable *cancellable, GError **error)
 {
   g_autoptr (LlmStoreBlob) blob = g_new0 (LlmStoreBlob, 1);
   int fd = open (path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for its writer */
+  struct stat st;
   gboolean ok;
 
   if (fd < 0)
     {
-      fail_errno ("cannot open the bundled model", errno, error);
+      llm_disk_fail (error, errno, "cannot open the bundled model");
       return NULL;
     }
-  ok = llm_ingest_check_fd (fd, &blob->size, error)
+  ok = llm_ingest_check_fd (fd, &blob->size, error) && fstat (fd, &st) == 0
        && (blob->digest = stream (fd, -1, blob->size, NULL, NULL, cancellable, error)) != NULL;
   close (fd);
   blob->path = g_canonicalize_filename (path, NULL);
-  blob->bundled = TRUE;
+  blob->in_place = TRUE;
+  blob->mtime = ok ? llm_disk_mtime (&st) : 0;
   return ok ? g_steal_pointer (&blob) : NULL;
 }

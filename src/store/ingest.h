@@ -19,11 +19,13 @@ gboolean llm_ingest_check_fd (int fd, guint64 *size, GError **error);
 typedef struct {
   char *blobs_dir, *tmp_dir;
   LlmPending *pending;
+  guint64 keep_free; /* bytes of the disk that are to stay free */
 } LlmIngestPlace;
 
-/* Copies what stands in @fd, from its beginning, to a pending blob by way of tmp_dir. */
-LlmStoreBlob *llm_ingest_copy (int fd, const LlmIngestPlace *place, LlmStoreProgress progress, gpointer progress_data,
-                               GCancellable *cancellable, GError **error);
+/* Copies what stands in @fd, from its beginning, to a pending blob by way of tmp_dir, and adds that to @blobs; it is there, too,
+ * when making it durable has failed, and is to be discarded. */
+gboolean llm_ingest_copy (int fd, const LlmIngestPlace *place, GPtrArray *blobs, LlmStoreProgress progress, gpointer progress_data,
+                          GCancellable *cancellable, GError **error);
 
 /* Only hashes the file at @path, which stays where it is. */
 LlmStoreBlob *llm_ingest_bundled (const char *path, GCancellable *cancellable, GError **error);

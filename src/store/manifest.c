@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/json-guard.h"
 #include "base/limits.h"
+#include "store/disk.h"
 #include "store/hash.h"
 
 #define FORMAT "local-llm-manifest/1"
@@ -31,6 +32,7 @@ model_clear (LlmStoreModel *self)
   g_free (self->digest);
   g_ptr_array_unref (self->blobs);
   g_free (self->source);
+  g_free (self->version);
   g_variant_unref (self->info);
 }
 
@@ -54,7 +56,7 @@ copy_blob (gconstpointer src, gpointer user_data)
   const LlmStoreBlob *blob = src;
   LlmStoreBlob *copy = g_new0 (LlmStoreBlob, 1);
 
-  *copy = (LlmStoreBlob) { g_strdup (blob->digest), blob->size, g_strdup (blob->path), blob->bundled };
+  *copy = (LlmStoreBlob) { g_strdup (blob->digest), blob->size, g_strdup (blob->path), blob->in_place, blob->mtime };
   return copy;
 }
 
@@ -78,10 +80,9 @@ digest_of (const GPtrArray *blobs)
 }
 
 LlmStoreModel *
-llm_manifest_new (const char *name, GPtrArray *blobs, gint64 imported, GVariant *info)
+llm_manifest_new (const char *name, GPtrArray *blobs, gint64 imported, GVariant *info, const LlmStoreOrigin *origin, gboolean pinned)
 {
   LlmStoreModel *self = g_atomic_rc_box_new0 (LlmStoreModel);
-  const LlmStoreBlob *first = blobs->pdata[0];
 
   self->name = g_strdup (name);
   self->digest = digest_of (blobs);
@@ -90,8 +91,11 @@ llm_manifest_new (const char *name, GPtrArray *blobs, gint64 imported, GVariant 
   self->blobs = g_ptr_array_new_with_free_func ((GDestroyNotify) llm_store_blob_free);
   for (guint i = 0; i < blobs->len; i++)
     g_ptr_array_add (self->blobs, copy_blob (blobs->pdata[i], NULL));
-  self->bundled = first->bundled;
-  self->source = g_strdup (first->bundled ? "bundled" : "import");
+  self->bundled = strcmp (origin->source, "bundled") == 0;
+  self->pinned = pinned;
+  self->source = g_strdup (origin->source);
+  self->version = g_strdup (origin->version);
+  self->uid = origin->uid;
   self->imported = imported;
   self->info = g_variant_ref_sink (info);
   return self;
@@ -101,7 +105,7 @@ static int
 open_blob (const LlmStoreModel *self, const LlmStoreBlob *blob, GError **error)
 {
   struct stat st;
-  int fd = open (blob->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (blob->bundled ? 0 : O_NOFOLLOW)); /* packages may link */
+  int fd = open (blob->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (blob->in_place ? 0 : O_NOFOLLOW)); /* packages may link */
 
   if (fd < 0 && (errno == EMFILE || errno == ENFILE))
     {
@@ -152,7 +156,7 @@ llm_store_model_is_whole (const LlmStoreModel *self)
       const LlmStoreBlob *blob = self->blobs->pdata[i];
       struct stat st;
 
-      if ((blob->bundled ? stat (blob->path, &st) : lstat (blob->path, &st)) < 0 || !S_ISREG (st.st_mode) || (guint64) st.st_size != blob->size)
+      if ((blob->in_place ? stat (blob->path, &st) : lstat (blob->path, &st)) < 0 || !S_ISREG (st.st_mode) || (guint64) st.st_size != blob->size)
         return FALSE;
     }
   return TRUE;
@@ -230,7 +234,7 @@ read_blob (JsonObject *object, const char *path, const char *blobs_dir, GPtrArra
   LlmStoreBlob *blob;
   const char *digest = member_string (object, "digest");
   const char *file = member_string (object, "file");
-  gint64 size;
+  gint64 size, mtime = 0;
 
   if (!digest_is_valid (digest))
     return damaged (error, path, "\"digest\" is not sha256-<64 hex digits>");
@@ -238,10 +242,13 @@ read_blob (JsonObject *object, const char *path, const char *blobs_dir, GPtrArra
     return damaged (error, path, "\"size\" is not a number of bytes");
   if (file != NULL && !g_path_is_absolute (file))
     return damaged (error, path, "\"file\" is not an absolute path");
+  if (json_object_has_member (object, "mtime") && !member_int (object, "mtime", &mtime))
+    return damaged (error, path, "\"mtime\" is not a number of nanoseconds");
   blob = g_new0 (LlmStoreBlob, 1);
   blob->digest = g_strdup (digest);
   blob->size = (guint64) size;
-  blob->bundled = file != NULL;
+  blob->in_place = file != NULL;
+  blob->mtime = mtime;
   blob->path = file != NULL ? g_strdup (file) : g_build_filename (blobs_dir, digest, NULL);
   g_ptr_array_add (blobs, blob);
   return TRUE;
@@ -268,12 +275,34 @@ read_parts (JsonObject *object, JsonNode *node, const char *path, const char *bl
       if (!read_blob (json_node_get_object (part), path, blobs_dir, blobs, error))
         return FALSE;
       if (!llm_add_u64 (sum, ((LlmStoreBlob *) blobs->pdata[i])->size, &sum)
-          || ((LlmStoreBlob *) blobs->pdata[i])->bundled != ((LlmStoreBlob *) blobs->pdata[0])->bundled)
+          || ((LlmStoreBlob *) blobs->pdata[i])->in_place != ((LlmStoreBlob *) blobs->pdata[0])->in_place)
         return damaged (error, path, "the parts do not fit together");
     }
   digest = digest_of (blobs);
   return (g_strcmp0 (member_string (object, "digest"), digest) == 0 && member_int (object, "size", &size) && (guint64) size == sum)
          || damaged (error, path, "\"digest\" and \"size\" are not those of the parts");
+}
+
+/* What older manifests do not have. */
+static gboolean
+read_origin (JsonObject *object, const char *path, gboolean in_place, LlmStoreOrigin *origin, gboolean *pinned, GError **error)
+{
+  JsonNode *pin = json_object_get_member (object, "pinned");
+  gint64 uid = 0;
+
+  if (pin != NULL && (!JSON_NODE_HOLDS_VALUE (pin) || json_node_get_value_type (pin) != G_TYPE_BOOLEAN))
+    return damaged (error, path, "\"pinned\" is not true or false");
+  if (json_object_has_member (object, "uid") && (!member_int (object, "uid", &uid) || uid < 0 || uid > G_MAXUINT32))
+    return damaged (error, path, "\"uid\" is no user");
+  *pinned = pin != NULL && json_node_get_boolean (pin);
+  *origin = (LlmStoreOrigin) { member_string (object, "source"), member_string (object, "version"), (guint32) uid };
+  if (origin->source == NULL)
+    origin->source = in_place ? "bundled" : "import";
+  if (origin->version == NULL)
+    origin->version = "";
+  if (strcmp (origin->source, "bundled") == 0 && !in_place)
+    return damaged (error, path, "a bundled model has its files where they are");
+  return TRUE;
 }
 
 LlmStoreModel *
@@ -285,6 +314,8 @@ llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GE
   JsonObject *object = load_object (path, parser, error);
   JsonNode *parts;
   const char *text;
+  LlmStoreOrigin origin;
+  gboolean pinned;
   gint64 imported;
 
   if (object == NULL)
@@ -304,7 +335,9 @@ llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GE
       damaged (error, path, "\"info\" or \"imported\" is absent or damaged");
       return NULL;
     }
-  return llm_manifest_new (name, blobs, imported, info);
+  if (!read_origin (object, path, ((LlmStoreBlob *) blobs->pdata[0])->in_place, &origin, &pinned, error))
+    return NULL;
+  return llm_manifest_new (name, blobs, imported, info, &origin, pinned);
 }
 
 static void
@@ -314,10 +347,12 @@ add_blob (JsonBuilder *b, const LlmStoreBlob *blob)
   json_builder_add_string_value (b, blob->digest);
   json_builder_set_member_name (b, "size");
   json_builder_add_int_value (b, (gint64) blob->size);
-  if (blob->bundled)
+  if (blob->in_place)
     {
       json_builder_set_member_name (b, "file");
       json_builder_add_string_value (b, blob->path);
+      json_builder_set_member_name (b, "mtime");
+      json_builder_add_int_value (b, blob->mtime);
     }
 }
 
@@ -353,6 +388,14 @@ to_json (const LlmStoreModel *model)
     add_blob (b, model->blobs->pdata[0]);
   else
     add_parts (b, model);
+  json_builder_set_member_name (b, "source");
+  json_builder_add_string_value (b, model->source);
+  json_builder_set_member_name (b, "version");
+  json_builder_add_string_value (b, model->version);
+  json_builder_set_member_name (b, "uid");
+  json_builder_add_int_value (b, model->uid);
+  json_builder_set_member_name (b, "pinned");
+  json_builder_add_boolean_value (b, model->pinned);
   json_builder_set_member_name (b, "imported");
   json_builder_add_int_value (b, model->imported);
   json_builder_set_member_name (b, "info");
@@ -366,6 +409,8 @@ char *
 llm_manifest_write (const LlmStoreModel *model, const char *tmp_dir, GError **error)
 {
   g_autofree char *tmp = g_build_filename (tmp_dir, "manifest-XXXXXX", NULL), *text = to_json (model);
+  static const char doing[] = "cannot write a manifest into the store";
+  gboolean ok;
   int fd;
 
   if (strlen (text) > LLM_MANIFEST_MAX_BYTES) /* load() would not take it */
@@ -377,23 +422,48 @@ llm_manifest_write (const LlmStoreModel *model, const char *tmp_dir, GError **er
   fd = g_mkstemp_full (tmp, O_RDWR | O_CLOEXEC, 0644);
   if (fd < 0)
     {
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot make a manifest in the store: %s", g_strerror (errno));
+      llm_disk_fail (error, errno, doing);
       return NULL;
     }
-  close (fd);
-  if (g_file_set_contents_full (tmp, text, -1, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE, 0644, error))
+  ok = llm_disk_write_all (fd, text, strlen (text), doing, error) && (fsync (fd) == 0 || llm_disk_fail (error, errno, doing));
+  if (close (fd) < 0 && ok)
+    ok = llm_disk_fail (error, errno, doing);
+  if (ok)
     return g_steal_pointer (&tmp);
   unlink (tmp);
   return NULL;
 }
 
-gboolean
-llm_manifest_install (const char *tmp, const char *path, GError **error)
+/* Those from @folder up that are empty; never @models_dir itself. */
+static void
+remove_empty_folders (const char *models_dir, const char *folder)
 {
-  g_autofree char *folder = g_path_get_dirname (path);
+  g_autofree char *at = g_strdup (folder);
+
+  while (strlen (at) > strlen (models_dir) && rmdir (at) == 0)
+    *strrchr (at, '/') = '\0';
+}
+
+gboolean
+llm_manifest_install (const char *tmp, const char *models_dir, const char *name, GError **error)
+{
+  g_autofree char *path = llm_manifest_path (models_dir, name), *folder = g_path_get_dirname (path);
+  int saved_errno;
 
   if (g_mkdir_with_parents (folder, 0755) == 0 && rename (tmp, path) == 0)
     return TRUE;
-  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot put a manifest into %s: %s", folder, g_strerror (errno));
-  return FALSE;
+  saved_errno = errno;
+  remove_empty_folders (models_dir, folder);
+  return llm_disk_fail (error, saved_errno, "cannot put a manifest into the store");
+}
+
+gboolean
+llm_manifest_remove (const char *models_dir, const char *name)
+{
+  g_autofree char *path = llm_manifest_path (models_dir, name), *folder = g_path_get_dirname (path);
+
+  if (unlink (path) < 0 && errno != ENOENT)
+    return FALSE;
+  remove_empty_folders (models_dir, folder);
+  return TRUE;
 }

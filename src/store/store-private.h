@@ -13,9 +13,23 @@ struct _LlmStore {
   char *tmp_dir;
   int lock_fd;
   GHashTable *models;  /* name -> LlmStoreModel (owned) */
+  char *holder;        /* path of the file that says who has it open */
   LlmPending *pending;
+  GHashTable *leases;  /* digest of a blob -> count */
+  guint64 keep_free;
   guint damaged;
 };
 
 /* The written manifest @tmp of @model becomes part of the store: in one step, as seen from the main loop. */
 LlmStoreModel *llm_store_add (LlmStore *self, LlmStoreModel *model, const char *tmp, GError **error);
+
+/* What is to become of a blob on which no import stands. */
+LlmBlobFate llm_store_fate (LlmStore *self, const char *digest);
+/* Before the last name of a model may go, and after: its blobs. */
+void llm_store_mark_blobs (LlmStore *self, const LlmStoreModel *model);
+void llm_store_drop_blobs (LlmStore *self, const LlmStoreModel *model);
+/* lease.c */
+gboolean llm_store_is_leased (LlmStore *self, const char *digest);
+
+/* holder.c: the lock of the folder @state_dir, or -1 with LLM_ERROR_BUSY that says who has it; writes the file @holder. */
+int llm_holder_lock (const char *state_dir, const char *holder, const char *who, GError **error);

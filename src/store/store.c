@@ -12,11 +12,11 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
+#include "store/disk.h"
 #include "store/manifest.h"
 
 /* ---- opening ---- */
@@ -27,16 +27,6 @@ make_folder (const char *path, GError **error)
   if (g_mkdir_with_parents (path, 0755) == 0)
     return TRUE;
   g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot make the store folder %s: %s", path, g_strerror (errno));
-  return FALSE;
-}
-
-static gboolean
-lock_folder (LlmStore *self, const char *state_dir, GError **error)
-{
-  self->lock_fd = open (state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (self->lock_fd >= 0 && flock (self->lock_fd, LOCK_EX | LOCK_NB) == 0)
-    return TRUE;
-  g_set_error (error, LLM_ERROR, LLM_ERROR_BUSY, "another local-llmd uses the store %s; stop it, or choose another --state-dir", state_dir);
   return FALSE;
 }
 
@@ -95,8 +85,6 @@ load_manifests (LlmStore *self)
     }
 }
 
-static void unlink_unless_named (LlmStore *self, const char *digest);
-
 /* What imports have left that a crash cut off.  A blob that a damaged manifest may name stays. */
 static void
 empty_tmp (LlmStore *self)
@@ -112,24 +100,27 @@ empty_tmp (LlmStore *self)
       if (digest != NULL && self->damaged > 0)
         continue;
       if (digest != NULL)
-        unlink_unless_named (self, digest);
-      g_unlink (path);
+        llm_pending_drop (self->pending, digest, llm_store_fate (self, digest)); /* takes the mark along */
+      else
+        g_unlink (path);
     }
 }
 
 LlmStore *
-llm_store_open (const char *state_dir, GError **error)
+llm_store_open (const char *state_dir, const char *who, GError **error)
 {
   g_autoptr (LlmStore) self = g_new0 (LlmStore, 1);
 
   self->lock_fd = -1;
   self->models = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) llm_store_model_unref);
+  self->leases = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->holder = g_build_filename (state_dir, "holder", NULL);
   self->blobs_dir = g_build_filename (state_dir, "blobs", NULL);
   self->models_dir = g_build_filename (state_dir, "models", NULL);
   self->tmp_dir = g_build_filename (state_dir, "tmp", NULL);
   self->pending = llm_pending_new (self->blobs_dir, self->tmp_dir);
   if (!make_folder (self->blobs_dir, error) || !make_folder (self->models_dir, error) || !make_folder (self->tmp_dir, error)
-      || !lock_folder (self, state_dir, error))
+      || (self->lock_fd = llm_holder_lock (state_dir, self->holder, who, error)) < 0)
     return NULL;
   load_manifests (self);
   empty_tmp (self);
@@ -137,15 +128,27 @@ llm_store_open (const char *state_dir, GError **error)
 }
 
 void
+llm_store_set_keep_free (LlmStore *self, guint64 bytes)
+{
+  self->keep_free = bytes;
+}
+
+void
 llm_store_free (LlmStore *self)
 {
   g_hash_table_unref (self->models);
+  g_hash_table_unref (self->leases);
+  llm_pending_wait (self->pending);
   llm_pending_unref (self->pending);
   g_free (self->blobs_dir);
   g_free (self->models_dir);
   g_free (self->tmp_dir);
   if (self->lock_fd >= 0)
-    close (self->lock_fd);
+    {
+      g_unlink (self->holder);
+      close (self->lock_fd);
+    }
+  g_free (self->holder);
   g_free (self);
 }
 
@@ -253,14 +256,14 @@ names_blob (const LlmStoreModel *model, const char *digest)
     {
       const LlmStoreBlob *blob = model->blobs->pdata[i];
 
-      if (!blob->bundled && strcmp (blob->digest, digest) == 0) /* a bundled file may hold the same bytes */
+      if (!blob->in_place && strcmp (blob->digest, digest) == 0) /* a file in place may hold the same bytes */
         return TRUE;
     }
   return FALSE;
 }
 
-static void
-unlink_unless_named (LlmStore *self, const char *digest)
+static gboolean
+is_named (LlmStore *self, const char *digest)
 {
   GHashTableIter iter;
   gpointer model;
@@ -268,43 +271,68 @@ unlink_unless_named (LlmStore *self, const char *digest)
   g_hash_table_iter_init (&iter, self->models);
   while (g_hash_table_iter_next (&iter, NULL, &model))
     if (names_blob (model, digest))
-      return;
-  llm_pending_unlink (self->pending, digest);
+      return TRUE;
+  return FALSE;
 }
 
-/* The blobs of @model, which is in the index no more. */
-static void
-unlink_blobs (LlmStore *self, const LlmStoreModel *model)
+LlmBlobFate
+llm_store_fate (LlmStore *self, const char *digest)
+{
+  return is_named (self, digest) ? LLM_BLOB_NAMED : llm_store_is_leased (self, digest) ? LLM_BLOB_LEASED : LLM_BLOB_UNWANTED;
+}
+
+gboolean
+llm_store_holds_blob (LlmStore *self, const char *digest)
+{
+  return llm_store_fate (self, digest) != LLM_BLOB_UNWANTED || llm_pending_has (self->pending, digest);
+}
+
+void
+llm_store_mark_blobs (LlmStore *self, const LlmStoreModel *model)
 {
   for (guint i = 0; i < model->blobs->len; i++)
     {
       const LlmStoreBlob *blob = model->blobs->pdata[i];
 
-      if (!blob->bundled)
-        unlink_unless_named (self, blob->digest);
+      if (!blob->in_place)
+        llm_pending_mark (self->pending, blob->digest);
+    }
+}
+
+void
+llm_store_drop_blobs (LlmStore *self, const LlmStoreModel *model)
+{
+  for (guint i = 0; i < model->blobs->len; i++)
+    {
+      const LlmStoreBlob *blob = model->blobs->pdata[i];
+
+      if (!blob->in_place)
+        llm_pending_drop (self->pending, blob->digest, llm_store_fate (self, blob->digest));
     }
 }
 
 LlmStoreModel *
 llm_store_add (LlmStore *self, LlmStoreModel *model, const char *tmp, GError **error)
 {
-  g_autofree char *path = llm_manifest_path (self->models_dir, model->name);
   LlmStoreModel *old = g_hash_table_lookup (self->models, model->name);
   g_autoptr (LlmStoreModel) replaced = old != NULL ? llm_store_model_ref (old) : NULL;
+  gboolean ok;
 
-  if (!llm_manifest_install (tmp, path, error))
-    return NULL;
-  g_hash_table_replace (self->models, g_strdup (model->name), llm_store_model_ref (model));
-  for (guint i = 0; i < model->blobs->len; i++)
+  if (replaced != NULL)
+    llm_store_mark_blobs (self, replaced);
+  ok = llm_manifest_install (tmp, self->models_dir, model->name, error);
+  if (ok)
+    g_hash_table_replace (self->models, g_strdup (model->name), llm_store_model_ref (model));
+  for (guint i = 0; ok && i < model->blobs->len; i++)
     {
       const LlmStoreBlob *blob = model->blobs->pdata[i];
 
-      if (!blob->bundled)
-        llm_pending_release (self->pending, blob->digest);
+      if (!blob->in_place)
+        llm_pending_settle (self->pending, blob->digest, LLM_BLOB_NAMED);
     }
   if (replaced != NULL)
-    unlink_blobs (self, replaced);
-  return model;
+    llm_store_drop_blobs (self, replaced);
+  return ok ? model : NULL;
 }
 
 gboolean
@@ -312,7 +340,6 @@ llm_store_delete (LlmStore *self, const char *name, GError **error)
 {
   LlmStoreModel *model = g_hash_table_lookup (self->models, name);
   g_autoptr (LlmStoreModel) hold = NULL;
-  g_autofree char *path = NULL;
 
   if (model == NULL)
     {
@@ -324,16 +351,14 @@ llm_store_delete (LlmStore *self, const char *name, GError **error)
       g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "%s came with the system's packages; remove it there", name);
       return FALSE;
     }
-  path = llm_manifest_path (self->models_dir, name);
-  if (g_unlink (path) < 0 && errno != ENOENT)
-    {
-      g_set_error (error, G_IO_ERROR, g_io_error_from_errno (errno), "cannot delete %s: %s", name, g_strerror (errno));
-      return FALSE;
-    }
   hold = llm_store_model_ref (model);
-  g_hash_table_remove (self->models, hold->name);
-  unlink_blobs (self, hold);
-  return TRUE;
+  llm_store_mark_blobs (self, hold);
+  if (llm_manifest_remove (self->models_dir, name))
+    g_hash_table_remove (self->models, hold->name);
+  else
+    llm_disk_fail (error, errno, "cannot delete the model");
+  llm_store_drop_blobs (self, hold);
+  return llm_store_find (self, hold->name) != hold;
 }
 
 static gboolean
@@ -360,9 +385,8 @@ llm_store_drop_uninstalled (LlmStore *self)
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {
       const LlmStoreModel *model = value;
-      g_autofree char *path = llm_manifest_path (self->models_dir, model->name);
 
-      if (is_uninstalled (model) && g_unlink (path) == 0)
+      if (is_uninstalled (model) && llm_manifest_remove (self->models_dir, model->name))
         g_hash_table_iter_remove (&iter);
     }
 }
@@ -374,9 +398,7 @@ llm_store_discard (LlmStore *self, GPtrArray *blobs)
     {
       const LlmStoreBlob *blob = blobs->pdata[i];
 
-      if (blob->bundled)
-        continue;
-      llm_pending_release (self->pending, blob->digest);
-      unlink_unless_named (self, blob->digest);
+      if (!blob->in_place)
+        llm_pending_settle (self->pending, blob->digest, llm_store_fate (self, blob->digest));
     }
 }

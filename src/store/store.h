@@ -3,9 +3,10 @@
  * Models on disk: content-addressed blobs and the manifests that name them.
  *
  *   blobs/sha256-<hex>        0444; the final name only after hash and fsync
- *   models/<name>/<tag>.json  blobs or bundled files, size, source, what Inspect found
- *   tmp/                      files under way, and a mark for every blob that no manifest names yet;
- *                             emptied at start
+ *   models/<name>/<tag>.json  blobs or files in place, size, source, version, what Inspect found
+ *   tmp/                      files under way, and a mark for every blob that no manifest names yet
+ *                             or any more; emptied at start
+ *   holder                    who has it open
  *
  * A model is one blob, or the parts of a split model in their order; models may share blobs. The digest
  * of a split model is the SHA-256 of the lines "sha256-<hex>\n" of its parts.
@@ -25,12 +26,20 @@ typedef struct _LlmStore LlmStore;
 
 /* A file of a model. */
 typedef struct {
-  char *digest;     /* "sha256-<64 hex>" */
-  guint64 size;     /* bytes */
-  char *path;       /* absolute, in blobs/ or, bundled, where it is */
-  gboolean bundled;
+  char *digest;      /* "sha256-<64 hex>" */
+  guint64 size;      /* bytes */
+  char *path;        /* absolute, in blobs/ or, in place, where it is */
+  gboolean in_place; /* not ours */
+  gint64 mtime;      /* ns since 1970, of a file in place when it was hashed; 0: not known */
 } LlmStoreBlob;
 void llm_store_blob_free (LlmStoreBlob *blob); /* memory only */
+
+/* What a model's files do not say. Strings are lent. */
+typedef struct {
+  const char *source;  /* "import", "bundled", or what the importer says: "huggingface:org/model" */
+  const char *version; /* "" not known */
+  guint32 uid;         /* who brought it */
+} LlmStoreOrigin;
 
 /* One manifest. Immutable, reference-counted. */
 typedef struct {
@@ -39,7 +48,9 @@ typedef struct {
   guint64 size;    /* bytes of all files */
   GPtrArray *blobs;/* LlmStoreBlob (owned), the parts in order */
   gboolean bundled;/* in a folder only the administrator can change; never deleted */
-  char *source;    /* "import" | "bundled" */
+  gboolean pinned; /* never collected */
+  char *source, *version;
+  guint32 uid;
   gint64 imported; /* seconds since 1970 */
   GVariant *info;  /* a{sv}, what Inspect found (org.local.LLM.Engine.xml) */
 } LlmStoreModel;
@@ -56,10 +67,13 @@ gboolean llm_store_model_is_whole (const LlmStoreModel *self);
  * '.' ; at most LLM_MAX_MODEL_NAME_BYTES. G_DBUS_ERROR_INVALID_ARGS says what would be right. (transfer full) */
 char *llm_store_normalize_name (const char *name, GError **error);
 
-/* Opens or creates the folder. LLM_ERROR_BUSY: another broker has it. Damaged manifests are
- * left out with a warning and counted. Blocks (reads small files). */
-LlmStore *llm_store_open (const char *state_dir, GError **error);
+/* Opens or creates the folder. @who: "on the session bus", for another broker that wants it: LLM_ERROR_BUSY says which process has
+ * it, that, and since when. Damaged manifests are left out with a warning and counted. Blocks (reads small files). */
+LlmStore *llm_store_open (const char *state_dir, const char *who, GError **error);
 void llm_store_free (LlmStore *self);
+
+/* Bytes of the disk that an import leaves free; 0 at first. */
+void llm_store_set_keep_free (LlmStore *self, guint64 bytes);
 
 /* All models, by name. (element-type LlmStoreModel) (transfer container) */
 GPtrArray *llm_store_list (LlmStore *self);
@@ -87,22 +101,31 @@ gboolean llm_store_has_bundled (LlmStore *self, const char *name, const char *co
 /* Writes the manifest on a thread, durably; finish puts it in its place and in that of one of the same name, unless @cancellable
  * was cancelled by then. @blobs: the parts in order (element-type LlmStoreBlob), copied; after finish they are pending no longer,
  * also when it fails. */
-void llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs, GVariant *info, GCancellable *cancellable,
-                             GAsyncReadyCallback callback, gpointer user_data);
+void llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs, GVariant *info, const LlmStoreOrigin *origin,
+                             GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 /* (transfer none) */
 LlmStoreModel *llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error);
-/* Removes the manifest and those of its blobs that no other names.  ModelNotFound; NotSupported for a bundled one. */
+/* Removes the manifest and those of its blobs that no other names; leased ones later.  ModelNotFound; NotSupported for a bundled one. */
 gboolean llm_store_delete (LlmStore *self, const char *name, GError **error);
 /* Removes the manifests of bundled models whose files were uninstalled. Blocks (looks at local files). */
 void llm_store_drop_uninstalled (LlmStore *self);
 /* Removes those blobs that no manifest names (a failed import). */
 void llm_store_discard (LlmStore *self, GPtrArray *blobs);
 
+/* Keeps the files of @model while somebody reads them or may have to again: what is deleted or replaced meanwhile loses its name at
+ * once and its files with the last lease. */
+typedef struct _LlmStoreLease LlmStoreLease;
+LlmStoreLease *llm_store_lease (LlmStore *self, LlmStoreModel *model);
+void llm_store_lease_free (LlmStoreLease *lease);
+/* Whether the blob @digest may not be deleted: a manifest names it, it is leased, or an import stands on it. */
+gboolean llm_store_holds_blob (LlmStore *self, const char *digest);
+
 /* a{sv}: models u, bytes t (shared ones once), damaged-manifests u. (transfer full) */
 GVariant *llm_store_statistics (LlmStore *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmStore, llm_store_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmStoreModel, llm_store_model_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmStoreLease, llm_store_lease_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmStoreBlob, llm_store_blob_free)
 
 G_END_DECLS

@@ -5,11 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
+const LlmStoreOrigin fixture_origin = { "import", "1.2", 1000 };
+static const LlmStoreOrigin bundled_origin = { "bundled", "", 0 };
+
 void
 fixture_set_up (Fixture *f, gconstpointer data)
 {
   f->folder = g_dir_make_tmp ("llm-store-XXXXXX", NULL);
-  f->store = llm_store_open (f->folder, NULL);
+  f->store = llm_store_open (f->folder, "in a test", NULL);
   g_assert_nonnull (f->store);
 }
 
@@ -19,7 +22,7 @@ fixture_reopen (Fixture *f)
   g_autoptr (GError) error = NULL;
 
   g_clear_pointer (&f->store, llm_store_free);
-  f->store = llm_store_open (f->folder, &error);
+  f->store = llm_store_open (f->folder, "in a test", &error);
   g_assert_no_error (error);
 }
 
@@ -137,7 +140,7 @@ commit (Fixture *f, const char *name, GPtrArray *blobs, GCancellable *cancellabl
   Committing state = { f, NULL, error, FALSE };
   g_autoptr (GVariant) what = info (f);
 
-  llm_store_commit_async (f->store, name, blobs, what, cancellable, on_committed, &state);
+  llm_store_commit_async (f->store, name, blobs, what, blobs->len > 0 && ((LlmStoreBlob *) blobs->pdata[0])->in_place ? &bundled_origin : &fixture_origin, cancellable, on_committed, &state);
   while (!state.done)
     g_main_context_iteration (NULL, TRUE);
   return state.model;

@@ -12,6 +12,8 @@ typedef struct {
   const char *license; /* of the models that commit() makes; NULL: none */
 } Fixture;
 
+extern const LlmStoreOrigin fixture_origin;
+
 void fixture_set_up (Fixture *f, gconstpointer data);
 void fixture_tear_down (Fixture *f, gconstpointer data);
 /* As after a restart. */

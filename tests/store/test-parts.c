@@ -242,7 +242,7 @@ test_same_name (Fixture *f, gconstpointer data)
       const char text[] = { (char) ('a' + i), 0 };
       g_autoptr (GPtrArray) blobs = ingest (f, file_with (text), NULL, NULL);
 
-      llm_store_commit_async (f->store, "m:1", blobs, what, NULL, on_raced, &race);
+      llm_store_commit_async (f->store, "m:1", blobs, what, &fixture_origin, NULL, on_raced, &race);
     }
   while (race.n_left > 0)
     g_main_context_iteration (NULL, TRUE);

@@ -111,9 +111,16 @@ static void
 test_one_broker (Fixture *f, gconstpointer data)
 {
   g_autoptr (GError) error = NULL;
+  g_autofree char *pid = g_strdup_printf ("process %d ", (int) getpid ()), *holder = g_build_filename (f->folder, "holder", NULL);
 
-  g_assert_null (llm_store_open (f->folder, &error));
+  g_assert_null (llm_store_open (f->folder, "on another bus", &error));
   g_assert_error (error, LLM_ERROR, LLM_ERROR_BUSY);
+  g_assert_nonnull (strstr (error->message, pid));
+  g_assert_nonnull (strstr (error->message, f->folder));
+  g_assert_nonnull (strstr (error->message, " in a test, since "));
+  g_assert_true (g_file_set_contents (holder, "nonsense", -1, NULL)); /* for people only: the lock is another thing */
+  g_assert_null (llm_store_open (f->folder, "on another bus", NULL));
+  fixture_reopen (f);
 }
 
 static void
@@ -141,7 +148,7 @@ test_damaged_manifests (Fixture *f, gconstpointer data)
       llm_store_free (f->store);
       write_manifest (f, texts[i], strlen (texts[i]));
       g_test_expect_message (NULL, G_LOG_LEVEL_WARNING, "left out: *");
-      f->store = llm_store_open (f->folder, NULL);
+      f->store = llm_store_open (f->folder, "in a test", NULL);
       g_test_assert_expected_messages ();
       g_assert_nonnull (llm_store_find (f->store, "good:1"));
       g_assert_null (llm_store_find (f->store, "bad:1"));
