@@ -31,6 +31,7 @@
 #define VD_FMA(a, b, c) _mm512_fmadd_pd (a, b, c)
 #define VD_SUM(v) _mm512_reduce_add_pd (v)
 
+#define BYTES_WHERE(bits, byte) _mm256_maskz_set1_epi8 (bits, byte)
 #define DOT_256(sum, q, x) _mm256_dpbusd_epi32 (sum, q, x)
 #include "compute/cpu/vnni.h"
 

@@ -77,11 +77,12 @@ eight_halves (const guint8 *w, const gsize stride)
   return _mm256_cvtph_ps (v);
 }
 
-/* Bits @shift to @shift + n - 1 of each byte, @mask = 2^n - 1 */
+/* Of each byte, the bits of @mask after a shift to the right, or to the left where @shift is negative; none comes from a neighbour. */
 static ALWAYS_INLINE __m256i
-bits_of (__m256i v, int shift, char mask)
+bits_at (__m256i v, int shift, char mask)
 {
-  return _mm256_and_si256 (_mm256_srl_epi16 (v, _mm_cvtsi32_si128 (shift)), _mm256_set1_epi8 (mask));
+  v = shift < 0 ? _mm256_sll_epi16 (v, _mm_cvtsi32_si128 (-shift)) : _mm256_srl_epi16 (v, _mm_cvtsi32_si128 (shift));
+  return _mm256_and_si256 (v, _mm256_set1_epi8 (mask));
 }
 
 /* The low halves of 16 bytes, then the high ones */
@@ -97,11 +98,15 @@ nibbles (const guint8 *from)
 static ALWAYS_INLINE __m256i
 fifth_bits (const guint8 *from)
 {
+#ifdef BYTES_WHERE
+  return BYTES_WHERE (word_at (from), 16);
+#else
   const __m256i byte = _mm256_setr_epi8 (0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
   const __m256i bit = _mm256_set1_epi64x ((gint64) 0x8040201008040201u);
 
   return _mm256_and_si256 (_mm256_cmpeq_epi8 (_mm256_and_si256 (_mm256_shuffle_epi8 (_mm256_set1_epi32 ((int) word_at (from)), byte), bit), bit),
                            _mm256_set1_epi8 (16));
+#endif
 }
 
 /* One of 16 levels for each nibble */
@@ -235,7 +240,7 @@ q2_k_scales (const guint8 *w)
 static ALWAYS_INLINE __m256i
 q2_k_codes (const guint8 *w, guint b)
 {
-  return bits_of (load_32 (w + 16 + b / 4 * 32), (int) b % 4 * 2, 3);
+  return bits_at (load_32 (w + 16 + b / 4 * 32), (int) b % 4 * 2, 3);
 }
 
 static ALWAYS_INLINE LlmScales
@@ -253,7 +258,7 @@ q3_k_scales (const guint8 *w)
 static ALWAYS_INLINE __m256i
 q3_k_codes (const guint8 *w, guint b)
 {
-  return _mm256_or_si256 (bits_of (load_32 (w + 32 + b / 4 * 32), (int) b % 4 * 2, 3), _mm256_slli_epi16 (bits_of (load_32 (w), (int) b, 1), 2));
+  return _mm256_or_si256 (bits_at (load_32 (w + 32 + b / 4 * 32), (int) b % 4 * 2, 3), bits_at (load_32 (w), (int) b - 2, 4));
 }
 
 /* 6 bits each for eight scales and minima: the upper two bits of the last four stand above the first four */
@@ -280,7 +285,7 @@ q4_k_scales (const guint8 *w)
 static ALWAYS_INLINE __m256i
 q4_k_codes (const guint8 *w, guint b)
 {
-  return bits_of (load_32 (w + 16 + b / 2 * 32), (int) b % 2 * 4, 15);
+  return bits_at (load_32 (w + 16 + b / 2 * 32), (int) b % 2 * 4, 15);
 }
 
 static ALWAYS_INLINE LlmScales
@@ -292,8 +297,7 @@ q5_k_scales (const guint8 *w)
 static ALWAYS_INLINE __m256i
 q5_k_codes (const guint8 *w, guint b)
 {
-  return _mm256_or_si256 (bits_of (load_32 (w + 48 + b / 2 * 32), (int) b % 2 * 4, 15),
-                          _mm256_slli_epi16 (bits_of (load_32 (w + 16), (int) b, 1), 4));
+  return _mm256_or_si256 (bits_at (load_32 (w + 48 + b / 2 * 32), (int) b % 2 * 4, 15), bits_at (load_32 (w + 16), (int) b - 4, 16));
 }
 
 static ALWAYS_INLINE LlmScales
@@ -311,7 +315,7 @@ q6_k_codes (const guint8 *w, guint b)
 {
   __m256i low = load_32 (w + b / 4 * 64 + b % 2 * 32), upper = load_32 (w + 128 + b / 4 * 32);
 
-  return _mm256_or_si256 (bits_of (low, (int) b % 4 / 2 * 4, 15), _mm256_slli_epi16 (bits_of (upper, (int) b % 4 * 2, 3), 4));
+  return _mm256_or_si256 (bits_at (low, (int) b % 4 / 2 * 4, 15), bits_at (upper, (int) b % 4 * 2 - 4, 48));
 }
 
 static ALWAYS_INLINE LlmScales
