@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "cache/cache.h"
 #include "compute/device.h"
 
 G_BEGIN_DECLS
@@ -12,6 +13,7 @@ typedef struct {
   guint n_threads;   /* CPU: 0 = all usable */
   const char *isa;   /* CPU: "scalar", "avx2", ...; NULL = best, or the environment's LLM_CPU_ISA */
   gboolean software; /* list Vulkan drivers that run on the CPU too (tests; else they are left out) */
+  LlmCache *cache;   /* (lent) what is compiled for a device is kept there; NULL: nowhere */
 } LlmDevicesOptions;
 
 /* LlmDeviceInfo of all devices, best first; never fails: a broken driver is left out

@@ -102,6 +102,44 @@ llm_broker_resolve (LlmBroker *self, const char *name, GError **error)
   return NULL;
 }
 
+/* ---- statistics ---- */
+
+typedef struct {
+  LlmBroker *broker;
+  LlmBrokerStatistics done;
+  gpointer user_data;
+} Asking;
+
+static void
+on_engine_statistics (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autofree Asking *asking = user_data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) reply = llm_engine_client_call_finish (NULL, result, &error);
+  g_autoptr (GVariant) engine = reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
+  g_autoptr (GVariant) artifacts = engine != NULL ? g_variant_lookup_value (engine, "artifacts", G_VARIANT_TYPE_VARDICT) : NULL;
+
+  if (artifacts != NULL)
+    llm_artifact_counts_note (asking->broker->artifacts, artifacts);
+  asking->done (asking->broker, engine, asking->user_data);
+}
+
+void
+llm_broker_ask_engine (LlmBroker *self, LlmBrokerStatistics done, gpointer user_data)
+{
+  Asking *asking;
+
+  if (!llm_engine_client_is_running (self->engine))
+    {
+      llm_artifact_counts_engine_ended (self->artifacts);
+      done (self, NULL, user_data);
+      return;
+    }
+  asking = g_new0 (Asking, 1);
+  *asking = (Asking) { self, done, user_data };
+  llm_engine_client_call_async (self->engine, "Statistics", g_variant_new ("()"), NULL, on_engine_statistics, asking);
+}
+
 /* ---- events ---- */
 
 static void
@@ -110,6 +148,7 @@ on_engine_ready (GVariant *info, gpointer user_data)
   LlmBroker *self = user_data;
 
   self->count.engine_starts++;
+  llm_artifact_counts_engine_ended (self->artifacts); /* of the one before */
   self->lost_by_file = FALSE;
   llm_device_objects_update (self->devices, info);
 }
@@ -227,7 +266,8 @@ llm_broker_new (GDBusConnection *connection, const LlmBrokerOptions *options, GE
   self->models_dir = g_strdup (options->models_dir);
   self->store = store;
   self->settings = options->session ? llm_settings_new (NULL, NULL) : llm_settings_new (options->state_dir, options->config_dir);
-  self->engine = llm_engine_client_new (options->engine_path, configuration (self), &engine_events, self);
+  self->engine = llm_engine_client_new (options->engine_path, options->cache_dir, configuration (self), &engine_events, self);
+  self->artifacts = llm_artifact_counts_new ();
   self->ledger = llm_crash_ledger_new ();
   self->requests = g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, (GDestroyNotify) llm_request_unref);
   g_queue_init (&self->waiting_calls);
@@ -290,6 +330,7 @@ llm_broker_free (LlmBroker *self)
   llm_callers_free (self->callers);
   g_hash_table_unref (self->requests);
   llm_crash_ledger_free (self->ledger);
+  llm_artifact_counts_free (self->artifacts);
   llm_settings_free (self->settings);
   llm_store_free (self->store);
   g_free (self->degraded);

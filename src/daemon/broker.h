@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "daemon/artifact-counts.h"
 #include "daemon/callers.h"
 #include "daemon/crash-ledger.h"
 #include "daemon/engine-client.h"
@@ -24,6 +25,7 @@ typedef struct _LlmDeviceObjects LlmDeviceObjects;
 typedef struct {
   gboolean session;
   const char *state_dir;
+  const char *cache_dir; /* $CACHE: folders of compiled artifacts */
   const char *engine_path;
   const char *models_dir;
   const char *config_dir; /* the administrator's defaults and locks; system mode only */
@@ -36,6 +38,7 @@ struct _LlmBroker {
   LlmStore *store;
   LlmSettings *settings;
   LlmEngineClient *engine;
+  LlmArtifactCounts *artifacts;
   LlmCrashLedger *ledger;
   LlmCallers *callers;
   LlmInbound *inbound;
@@ -61,6 +64,10 @@ LlmBroker *llm_broker_new (GDBusConnection *connection, const LlmBrokerOptions *
 void llm_broker_free (LlmBroker *self);
 
 /* ---- what the parts tell each other ---- */
+
+/* Asks the engine, if it runs, what it did, keeps what it says of artifacts, and calls @done with all of it (a{sv}), or NULL. */
+typedef void (*LlmBrokerStatistics) (LlmBroker *self, GVariant *engine, gpointer user_data);
+void llm_broker_ask_engine (LlmBroker *self, LlmBrokerStatistics done, gpointer user_data);
 
 /* Replies with @error, typed for the bus. Takes @error. */
 void llm_broker_return_error (GDBusMethodInvocation *invocation, GError *error);

@@ -14,6 +14,7 @@ typedef enum { STOPPED, STARTING, READY } State;
 
 struct _LlmEngineClient {
   char *path;
+  char *cache_dir;     /* nullable */
   GVariant *configure;
   LlmEngineClientEvents events;
   gpointer user_data;
@@ -47,6 +48,7 @@ client_unref (LlmEngineClient *self)
   g_variant_unref (self->configure);
   g_object_unref (self->cancellable);
   g_free (self->path);
+  g_free (self->cache_dir);
   g_free (self);
 }
 
@@ -64,12 +66,13 @@ call_free (gpointer data)
 }
 
 LlmEngineClient *
-llm_engine_client_new (const char *path, GVariant *configure, const LlmEngineClientEvents *events, gpointer user_data)
+llm_engine_client_new (const char *path, const char *cache_dir, GVariant *configure, const LlmEngineClientEvents *events, gpointer user_data)
 {
   LlmEngineClient *self = g_new0 (LlmEngineClient, 1);
 
   self->refs = 1;
   self->path = g_strdup (path);
+  self->cache_dir = g_strdup (cache_dir);
   self->configure = g_variant_ref_sink (configure);
   self->events = *events;
   self->user_data = user_data;
@@ -301,7 +304,7 @@ on_start_timer (gpointer user_data)
   self->refs++;
   of = g_new0 (Start, 1);
   *of = (Start) { self, self->generation };
-  llm_engine_process_start_async (self->path, FALSE, self->cancellable, on_started, of);
+  llm_engine_process_start_async (self->path, FALSE, self->cache_dir, self->cancellable, on_started, of);
   return G_SOURCE_REMOVE;
 }
 
@@ -458,7 +461,7 @@ llm_engine_client_inspect_async (LlmEngineClient *self, GUnixFDList *fds, GCance
   llm_error_quark ();
   inspection->fds = g_object_ref (fds);
   g_task_set_task_data (task, inspection, inspection_free);
-  llm_engine_process_start_async (self->path, TRUE, cancellable, on_inspector_started, g_steal_pointer (&task));
+  llm_engine_process_start_async (self->path, TRUE, NULL, cancellable, on_inspector_started, g_steal_pointer (&task));
 }
 
 GVariant *

@@ -22,7 +22,8 @@ typedef struct {
 } LlmEngineClientEvents;
 
 /* @path: the program. @configure: a{sv} for Configure (floating references are sunk). */
-LlmEngineClient *llm_engine_client_new (const char *path, GVariant *configure, const LlmEngineClientEvents *events, gpointer user_data);
+/* ... @cache_dir: $CACHE, nullable. */
+LlmEngineClient *llm_engine_client_new (const char *path, const char *cache_dir, GVariant *configure, const LlmEngineClientEvents *events, gpointer user_data);
 /* Kills the engine; calls under way end with Cancelled before this returns or soon after. */
 void llm_engine_client_free (LlmEngineClient *self);
 

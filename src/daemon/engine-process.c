@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "daemon/cache-folder.h"
 
 static const char *const kept_prefixes[] = { "VK_", "MESA_", "LP_", "LLM_", "ASAN_", "UBSAN_", "LSAN_", "LC_", "G_" };
 static const char *const kept_names[] = { "PATH", "LANG", "XDG_RUNTIME_DIR", "TMPDIR" };
@@ -75,12 +76,35 @@ on_connected (GObject *source, GAsyncResult *result, gpointer user_data)
     }
 }
 
+#define CACHE_FD 4
+
+/* An engine without it works, slower. */
+static char **
+give_cache (GSubprocessLauncher *launcher, const char *cache_dir, const char *path, char **environment, gboolean *given)
+{
+  g_autofree char *folder = NULL, *drivers = NULL;
+  g_autoptr (GError) error = NULL;
+  int fd = llm_cache_folder_open (cache_dir, path, &folder, &error);
+
+  *given = fd >= 0;
+  if (fd < 0)
+    {
+      g_warning ("the engine keeps nothing that it compiles: %s", error->message);
+      return environment;
+    }
+  g_subprocess_launcher_take_fd (launcher, fd, CACHE_FD);
+  drivers = g_build_filename (folder, "mesa", NULL);
+  environment = g_environ_setenv (environment, "MESA_SHADER_CACHE_DIR", drivers, TRUE);
+  return g_environ_setenv (environment, "MESA_SHADER_CACHE_MAX_SIZE", "256M", TRUE);
+}
+
 static gboolean
-spawn (LlmEngineProcess *self, const char *path, gboolean inspect_only, int *ours, GError **error)
+spawn (LlmEngineProcess *self, const char *path, gboolean inspect_only, const char *cache_dir, int *ours, GError **error)
 {
   g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (G_SUBPROCESS_FLAGS_STDIN_PIPE);
   g_auto (GStrv) environment = scrubbed_environment ();
   const char *argv[] = { path, inspect_only ? "--inspect-only" : NULL, NULL };
+  gboolean has_cache = FALSE;
   int pair[2];
 
   if (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
@@ -88,6 +112,10 @@ spawn (LlmEngineProcess *self, const char *path, gboolean inspect_only, int *our
       g_set_error (error, LLM_ERROR, LLM_ERROR_ENGINE_LOST, "the engine cannot be started: %s", g_strerror (errno));
       return FALSE;
     }
+  if (cache_dir != NULL)
+    environment = give_cache (launcher, cache_dir, path, environment, &has_cache);
+  if (has_cache)
+    argv[1] = "--cache-fd=" G_STRINGIFY (CACHE_FD);
   g_subprocess_launcher_set_environ (launcher, environment);
   g_subprocess_launcher_set_cwd (launcher, "/");
   g_subprocess_launcher_take_fd (launcher, pair[1], 3);
@@ -101,7 +129,7 @@ spawn (LlmEngineProcess *self, const char *path, gboolean inspect_only, int *our
 }
 
 void
-llm_engine_process_start_async (const char *path, gboolean inspect_only, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
+llm_engine_process_start_async (const char *path, gboolean inspect_only, const char *cache_dir, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
   LlmEngineProcess **holder = g_new0 (LlmEngineProcess *, 1), *self = g_new0 (LlmEngineProcess, 1);
@@ -113,7 +141,7 @@ llm_engine_process_start_async (const char *path, gboolean inspect_only, GCancel
 
   *holder = self;
   g_task_set_task_data (task, holder, holder_free);
-  if (!spawn (self, path, inspect_only, &fd, &error) || (socket = g_socket_new_from_fd (fd, &error)) == NULL)
+  if (!spawn (self, path, inspect_only, cache_dir, &fd, &error) || (socket = g_socket_new_from_fd (fd, &error)) == NULL)
     {
       g_task_return_new_error (task, LLM_ERROR, LLM_ERROR_ENGINE_LOST, "%s", error->message);
       g_error_free (error);

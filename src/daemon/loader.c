@@ -147,19 +147,38 @@ set_state (Load *load, LlmLoadState state)
 /* ---- keep-alive and lingering ---- */
 
 static gboolean
-on_linger (gpointer user_data)
+has_model (LlmLoader *self)
 {
-  LlmLoader *self = user_data;
   GHashTableIter iter;
   gpointer load;
 
-  self->linger_timer = 0;
   g_hash_table_iter_init (&iter, self->loads);
   while (g_hash_table_iter_next (&iter, NULL, &load))
     if (((Load *) load)->state != LLM_LOAD_UNLOADED)
-      return G_SOURCE_REMOVE;
+      return TRUE;
+  return FALSE;
+}
+
+/* It has told what it did; a model may have come meanwhile. */
+static void
+end_engine (LlmBroker *broker, GVariant *engine, gpointer user_data)
+{
+  LlmLoader *self = user_data;
+
+  if (engine == NULL || self->linger_timer != 0 || has_model (self))
+    return;
   g_debug ("the engine has no model any more; it ends");
-  llm_engine_client_stop (self->broker->engine);
+  llm_engine_client_stop (broker->engine);
+}
+
+static gboolean
+on_linger (gpointer user_data)
+{
+  LlmLoader *self = user_data;
+
+  self->linger_timer = 0;
+  if (!has_model (self))
+    llm_broker_ask_engine (self->broker, end_engine, self);
   return G_SOURCE_REMOVE;
 }
 

@@ -17,11 +17,12 @@
 #define STATUS_STORE_IN_USE 3 /* local-llmd(8) */
 
 static gboolean session, show_version, replace;
-static char *state_dir, *engine_path, *models_dir, *config_dir;
+static char *state_dir, *cache_dir, *engine_path, *models_dir, *config_dir;
 
 static const GOptionEntry entries[] = {
   { "session", 0, 0, G_OPTION_ARG_NONE, &session, N_("Serve one user on the session bus instead of everybody on the system bus"), NULL },
   { "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &state_dir, N_("Folder of the model store"), N_("FOLDER") },
+  { "cache-dir", 0, 0, G_OPTION_ARG_FILENAME, &cache_dir, N_("Folder of compiled artifacts"), N_("FOLDER") },
   { "engine", 0, 0, G_OPTION_ARG_FILENAME, &engine_path, N_("The inference engine's program"), N_("FILE") },
   { "models-dir", 0, 0, G_OPTION_ARG_FILENAME, &models_dir, N_("Folder of bundled models"), N_("FOLDER") },
   { "config-dir", 0, 0, G_OPTION_ARG_FILENAME, &config_dir, N_("Folder of the administrator's defaults and locks of settings"), N_("FOLDER") },
@@ -40,7 +41,7 @@ static void
 on_bus_acquired (GDBusConnection *connection, const char *name, gpointer user_data)
 {
   Daemon *d = user_data;
-  LlmBrokerOptions options = { session, state_dir, engine_path, models_dir, config_dir };
+  LlmBrokerOptions options = { session, state_dir, cache_dir, engine_path, models_dir, config_dir };
   g_autoptr (GError) error = NULL;
 
   g_dbus_connection_set_exit_on_close (connection, FALSE);
@@ -85,6 +86,9 @@ fill_in_defaults (void)
   if (state_dir == NULL)
     state_dir = session ? g_build_filename (g_get_user_data_dir (), "local-llm", NULL)
                         : g_strdup (g_getenv ("STATE_DIRECTORY") != NULL ? g_getenv ("STATE_DIRECTORY") : "/var/lib/local-llm");
+  if (cache_dir == NULL)
+    cache_dir = session ? g_build_filename (g_get_user_cache_dir (), "local-llm", NULL)
+                        : g_strdup (g_getenv ("CACHE_DIRECTORY") != NULL ? g_getenv ("CACHE_DIRECTORY") : "/var/cache/local-llm");
   if (engine_path == NULL)
     engine_path = g_strdup (engine != NULL ? engine : LLM_LIBEXECDIR "/local-llm/local-llm-engine");
   if (models_dir == NULL)
@@ -130,6 +134,7 @@ main (int argc, char **argv)
   g_clear_pointer (&d.broker, llm_broker_free);
   g_main_loop_unref (d.loop);
   g_free (state_dir);
+  g_free (cache_dir);
   g_free (engine_path);
   g_free (models_dir);
   g_free (config_dir);

@@ -32,16 +32,11 @@ llm_manager_string_at (const LlmManagerCall *call, gsize i)
 
 /* ---- statistics ---- */
 
-typedef struct {
-  LlmBroker *broker;
-  GDBusMethodInvocation *invocation;
-} StatisticsCall;
-
 static void
-return_statistics (LlmBroker *self, GDBusMethodInvocation *invocation, GVariant *engine)
+return_statistics (LlmBroker *self, GVariant *engine, gpointer invocation)
 {
   g_autoptr (GVariant) store = llm_store_statistics (self->store);
-  g_auto (GVariantDict) all = G_VARIANT_DICT_INIT (NULL), broker = G_VARIANT_DICT_INIT (NULL);
+  g_auto (GVariantDict) all = G_VARIANT_DICT_INIT (NULL), broker = G_VARIANT_DICT_INIT (NULL), of_engine = G_VARIANT_DICT_INIT (NULL);
 
   g_variant_dict_insert (&broker, "requests-total", "t", self->count.requests_total);
   g_variant_dict_insert (&broker, "requests-failed", "t", self->count.requests_failed);
@@ -52,37 +47,22 @@ return_statistics (LlmBroker *self, GDBusMethodInvocation *invocation, GVariant 
   g_variant_dict_insert (&broker, "calls-refused", "t", llm_inbound_refused (self->inbound));
   g_variant_dict_insert_value (&all, "broker", g_variant_dict_end (&broker));
   g_variant_dict_insert_value (&all, "store", store);
-  g_variant_dict_insert_value (&all, "engine", engine != NULL ? engine : g_variant_new ("a{sv}", NULL));
+  g_variant_dict_insert_value (&all, "artifacts", llm_artifact_counts_to_variant (self->artifacts));
+  if (engine != NULL)
+    g_variant_dict_init (&of_engine, engine);
+  g_variant_dict_remove (&of_engine, "artifacts"); /* those of one engine */
+  g_variant_dict_insert_value (&all, "engine", g_variant_dict_end (&of_engine));
   g_dbus_method_invocation_return_value (invocation, g_variant_new ("(@a{sv})", g_variant_dict_end (&all)));
-}
-
-static void
-on_engine_statistics (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autofree StatisticsCall *call = user_data;
-  g_autoptr (GVariant) reply = llm_engine_client_call_finish (NULL, result, NULL);
-  g_autoptr (GVariant) engine = reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
-
-  return_statistics (call->broker, call->invocation, engine);
 }
 
 static gboolean
 handle_get_statistics (LlmManagerCall *call, GError **error)
 {
   g_autoptr (GVariant) options = llm_manager_options_at (call, 0, LLM_OPTIONS_NONE, error);
-  StatisticsCall *statistics;
 
-  if (options == NULL)
-    return FALSE;
-  if (!llm_engine_client_is_running (call->broker->engine))
-    {
-      return_statistics (call->broker, call->invocation, NULL);
-      return TRUE;
-    }
-  statistics = g_new0 (StatisticsCall, 1);
-  *statistics = (StatisticsCall) { call->broker, call->invocation };
-  llm_engine_client_call_async (call->broker->engine, "Statistics", g_variant_new ("()"), NULL, on_engine_statistics, statistics);
-  return TRUE;
+  if (options != NULL)
+    llm_broker_ask_engine (call->broker, return_statistics, call->invocation);
+  return options != NULL;
 }
 
 /* ---- the object ---- */

@@ -9,13 +9,15 @@
 #include <sys/prctl.h>
 
 #include "config.h"
+#include "worker/confine.h"
 #include "worker/service.h"
 
-static int fd = 3;
+static int fd = 3, cache_fd = -1;
 static gboolean inspect_only, show_version;
 
 static const GOptionEntry entries[] = {
   { "fd", 0, 0, G_OPTION_ARG_INT, &fd, N_("File descriptor of the connection to local-llmd"), N_("NUMBER") },
+  { "cache-fd", 0, 0, G_OPTION_ARG_INT, &cache_fd, N_("File descriptor of the folder for compiled artifacts"), N_("NUMBER") },
   { "inspect-only", 0, 0, G_OPTION_ARG_NONE, &inspect_only, N_("Only look at a model file, then exit"), NULL },
   { "version", 0, 0, G_OPTION_ARG_NONE, &show_version, N_("Print the version and exit"), NULL },
   { NULL }
@@ -47,6 +49,7 @@ main (int argc, char **argv)
   g_autoptr (GDBusConnection) connection = NULL;
   g_autoptr (GError) error = NULL;
   LlmService *service;
+  gboolean confined;
 
   setlocale (LC_ALL, "");
   bindtextdomain (GETTEXT_PACKAGE, LLM_LOCALEDIR);
@@ -66,8 +69,9 @@ main (int argc, char **argv)
     }
   prctl (PR_SET_PDEATHSIG, SIGKILL);
   signal (SIGPIPE, SIG_IGN);
+  confined = cache_fd >= 0 && llm_confine_writes (cache_fd); /* before there are threads */
   connection = connect_to_broker (&error);
-  service = connection != NULL ? llm_service_new (connection, inspect_only, &error) : NULL;
+  service = connection != NULL ? llm_service_new (connection, inspect_only, cache_fd, confined, &error) : NULL;
   if (service == NULL)
     {
       g_printerr ("local-llm-engine: %s\n", error->message);

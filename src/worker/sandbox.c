@@ -35,14 +35,20 @@ static const int allowed[] = {
   SCMP_SYS (restart_syscall), SCMP_SYS (getrandom), SCMP_SYS (prctl), SCMP_SYS (exit), SCMP_SYS (exit_group),
 };
 
+/* files below the one folder where they may be written: artifacts, and what drivers cache */
+static const int writing[] = {
+  SCMP_SYS (openat), SCMP_SYS (fsync), SCMP_SYS (fdatasync), SCMP_SYS (rename), SCMP_SYS (renameat), SCMP_SYS (renameat2), SCMP_SYS (unlink),
+  SCMP_SYS (unlinkat), SCMP_SYS (mkdir), SCMP_SYS (mkdirat), SCMP_SYS (flock), SCMP_SYS (fadvise64),
+};
+
 static const int killing[] = { SCMP_SYS (execve), SCMP_SYS (execveat), SCMP_SYS (ptrace), SCMP_SYS (process_vm_writev) };
 
 #ifndef __SANITIZE_ADDRESS__
 static int
-add_rules (scmp_filter_ctx filter, gboolean reopens_drivers)
+add_rules (scmp_filter_ctx filter, gboolean reopens_drivers, gboolean confined)
 {
   /* files that are there, for reading; drivers of a GPU open their device node again */
-  const scmp_datum_t writing = (reopens_drivers ? O_WRONLY : O_ACCMODE) | O_CREAT | O_TRUNC | O_APPEND;
+  const scmp_datum_t modes = (reopens_drivers ? O_WRONLY : O_ACCMODE) | O_CREAT | O_TRUNC | O_APPEND;
   int r = 0;
 
   for (gsize i = 0; i < G_N_ELEMENTS (allowed) && r == 0; i++)
@@ -54,8 +60,10 @@ add_rules (scmp_filter_ctx filter, gboolean reopens_drivers)
     r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (clone), 1, SCMP_A0 (SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
   if (r == 0)
     r = seccomp_rule_add (filter, SCMP_ACT_ERRNO (ENOSYS), SCMP_SYS (clone3), 0);
-  if (r == 0)
-    r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (openat), 1, SCMP_A2 (SCMP_CMP_MASKED_EQ, writing, 0));
+  for (gsize i = 0; i < G_N_ELEMENTS (writing) && confined && r == 0; i++)
+    r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, writing[i], 0);
+  if (r == 0 && !confined)
+    r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (openat), 1, SCMP_A2 (SCMP_CMP_MASKED_EQ, modes, 0));
   /* ourselves, not other processes of the user: abort(), limits */
   if (r == 0)
     r = seccomp_rule_add (filter, SCMP_ACT_ALLOW, SCMP_SYS (tgkill), 1, SCMP_A0 (SCMP_CMP_EQ, (scmp_datum_t) getpid ()));
@@ -66,7 +74,7 @@ add_rules (scmp_filter_ctx filter, gboolean reopens_drivers)
 #endif
 
 gboolean
-llm_sandbox_enter (gboolean reopens_drivers, GError **error)
+llm_sandbox_enter (gboolean reopens_drivers, gboolean confined, GError **error)
 {
   struct rlimit none = { 0, 0 };
   int r = 0;
@@ -81,7 +89,7 @@ llm_sandbox_enter (gboolean reopens_drivers, GError **error)
 
       r = filter != NULL ? seccomp_attr_set (filter, SCMP_FLTATR_CTL_TSYNC, 1) : -ENOMEM;
       if (r == 0)
-        r = add_rules (filter, reopens_drivers);
+        r = add_rules (filter, reopens_drivers, confined);
       if (r == 0)
         r = seccomp_load (filter);
       if (filter != NULL)
@@ -89,6 +97,7 @@ llm_sandbox_enter (gboolean reopens_drivers, GError **error)
     }
 #else
   (void) allowed;
+  (void) writing;
   (void) killing;
 #endif
   if (r < 0)

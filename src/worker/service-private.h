@@ -7,13 +7,16 @@
 
 #include <gio/gunixfdlist.h>
 
+#include "cache/cache.h"
 #include "worker/outbox.h"
 #include "worker/service.h"
 
 struct _LlmService {
   GDBusConnection *connection; /* (owned) */
   guint registration;
-  gboolean inspect_only, locked;
+  gboolean inspect_only, confined, locked;
+  int cache_folder;            /* (lent) or -1 */
+  LlmCache *cache;             /* (owned) from Configure on */
   LlmDevicesOptions devices; /* isa owned */
   LlmOutbox *outbox;
   LlmEngine *engine;

@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "base/build-id.h"
 #include "base/limits.h"
 #include "base/names.h"
 #include "config.h"
@@ -81,7 +82,7 @@ static const char *const configure_keys[][2] = { { "software-devices", "b" }, { 
 static gboolean
 lock_in (LlmService *self, gboolean reopens_drivers, GError **error)
 {
-  self->locked = self->locked || llm_sandbox_enter (reopens_drivers, error);
+  self->locked = self->locked || llm_sandbox_enter (reopens_drivers, self->confined, error);
   return self->locked;
 }
 
@@ -119,6 +120,18 @@ devices_to_variant (const GPtrArray *infos)
   return g_variant_builder_end (&list);
 }
 
+/* Before the sandbox: with a kernel that cannot confine, orphans of an earlier run can be removed only now. Returns the build id. */
+static char *
+open_cache (LlmService *self)
+{
+  char *build_id = llm_build_id_of_file ("/proc/self/exe");
+  g_autofree char *engine = g_strdup_printf ("v%s-%s", LLM_VERSION, build_id != NULL ? build_id : "unknown");
+
+  self->cache = llm_cache_new (build_id != NULL ? self->cache_folder : -1, engine, LLM_CACHE_MEMORY_BYTES);
+  self->devices.cache = self->cache;
+  return build_id != NULL ? build_id : g_strdup ("unknown");
+}
+
 static void
 handle_configure (LlmService *self, GVariant *params, GDBusMethodInvocation *invocation)
 {
@@ -127,6 +140,7 @@ handle_configure (LlmService *self, GVariant *params, GDBusMethodInvocation *inv
   GVariantBuilder info;
   GError *error = NULL;
   const char *isa = NULL;
+  g_autofree char *build_id = NULL;
 
   if (self->engine != NULL)
     {
@@ -142,6 +156,7 @@ handle_configure (LlmService *self, GVariant *params, GDBusMethodInvocation *inv
   g_variant_lookup (settings, "threads", "u", &self->devices.n_threads);
   if (g_variant_lookup (settings, "cpu-isa", "&s", &isa) && isa[0] != '\0')
     self->devices.isa = g_strdup (isa);
+  build_id = open_cache (self);
   infos = llm_devices_list (&self->devices);
   if (!lock_in (self, has_gpu (infos), &error))
     {
@@ -152,7 +167,7 @@ handle_configure (LlmService *self, GVariant *params, GDBusMethodInvocation *inv
   self->engine = llm_engine_new (&llm_outbox_events, self->outbox);
   g_variant_builder_init (&info, G_VARIANT_TYPE_VARDICT);
   g_variant_builder_add (&info, "{sv}", "version", g_variant_new_string (LLM_VERSION));
-  g_variant_builder_add (&info, "{sv}", "build-id", g_variant_new_string (LLM_VERSION));
+  g_variant_builder_add (&info, "{sv}", "build-id", g_variant_new_string (build_id));
   g_variant_builder_add (&info, "{sv}", "devices", devices_to_variant (infos));
   g_dbus_method_invocation_return_value (invocation, g_variant_new ("(a{sv})", &info));
 }
@@ -205,9 +220,11 @@ handle_inspect (LlmService *self, GVariant *params, GDBusMethodInvocation *invoc
 static void
 handle_statistics (LlmService *self, GVariant *params, GDBusMethodInvocation *invocation)
 {
-  g_autoptr (GVariant) statistics = llm_engine_statistics (self->engine);
+  g_autoptr (GVariant) statistics = llm_engine_statistics (self->engine), artifacts = llm_cache_statistics (self->cache);
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (statistics);
 
-  g_dbus_method_invocation_return_value (invocation, g_variant_new ("(@a{sv})", statistics));
+  g_variant_dict_insert_value (&dict, "artifacts", artifacts);
+  g_dbus_method_invocation_return_value (invocation, g_variant_new ("(@a{sv})", g_variant_dict_end (&dict)));
 }
 
 /* ---- the object ---- */
@@ -243,13 +260,15 @@ on_method_call (GDBusConnection *connection, const char *sender, const char *pat
 }
 
 LlmService *
-llm_service_new (GDBusConnection *connection, gboolean inspect_only, GError **error)
+llm_service_new (GDBusConnection *connection, gboolean inspect_only, int cache_folder, gboolean confined, GError **error)
 {
   static const GDBusInterfaceVTable vtable = { on_method_call, NULL, NULL, { 0 } };
   LlmService *self = g_new0 (LlmService, 1);
 
   self->connection = g_object_ref (connection);
   self->inspect_only = inspect_only;
+  self->cache_folder = cache_folder;
+  self->confined = confined;
   self->registration = g_dbus_connection_register_object (connection, LLM_ENGINE_PATH, (GDBusInterfaceInfo *) &engine_iface_interface, &vtable,
                                                           self, NULL, error);
   if (self->registration != 0)
@@ -267,6 +286,7 @@ llm_service_free (LlmService *self)
   while (g_main_context_iteration (NULL, FALSE)) /* events that the engine thread left behind */
     ;
   g_clear_pointer (&self->outbox, llm_outbox_free);
+  g_clear_pointer (&self->cache, llm_cache_unref);
   g_free ((gpointer) self->devices.isa);
   g_object_unref (self->connection);
   g_free (self);

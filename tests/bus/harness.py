@@ -85,7 +85,7 @@ class Service:
         self.bus = Bus(system)
         self.state = state or tempfile.mkdtemp(prefix='llm-state-')
         self.log_path = os.path.join(self.bus.folder, 'log')
-        command = [os.environ['LLMD'], '--state-dir', self.state, '--models-dir', models_dir or os.environ['LLM_MODELS_DIR']]
+        command = [os.environ['LLMD'], '--state-dir', self.state, '--cache-dir', os.path.join(self.state, 'cache'), '--models-dir', models_dir or os.environ['LLM_MODELS_DIR']]
         command += arguments
         if not system:
             command.append('--session')

@@ -73,7 +73,7 @@ class Client(unittest.TestCase):
         try:
             for line in client.stdout:
                 if line == 'start\n':
-                    service = subprocess.Popen([os.environ['LLMD'], '--session', '--state-dir', state], env=environment, stderr=subprocess.DEVNULL)
+                    service = subprocess.Popen([os.environ['LLMD'], '--session', '--state-dir', state, '--cache-dir', os.path.join(state, 'cache')], env=environment, stderr=subprocess.DEVNULL)
                 elif line == 'import\n':
                     subprocess.run([os.environ['LLMCTL'], '--session', 'import', model, 'tiny'], env=environment, check=True, stdout=subprocess.DEVNULL)
                 elif line == 'kill\n':

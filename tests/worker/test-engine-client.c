@@ -92,7 +92,7 @@ set_up_with (Fixture *f, const char *path, const char *isa)
   g_variant_builder_init (&settings, G_VARIANT_TYPE_VARDICT);
   g_variant_builder_add (&settings, "{sv}", "cpu-isa", g_variant_new_string (isa));
   f->text = g_string_new (NULL);
-  f->client = llm_engine_client_new (path, g_variant_builder_end (&settings), &events, f);
+  f->client = llm_engine_client_new (path, NULL, g_variant_builder_end (&settings), &events, f);
 }
 
 static void

@@ -9,6 +9,7 @@
 #include <glib/gstdio.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -19,9 +20,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "worker/confine.h"
 #include "worker/sandbox.h"
 
-static char *directory, *file; /* of the parent, made before */
+static char *directory, *file, *elsewhere; /* of the parent, made before; the last one is a file in another folder */
 
 /* What a child does: 0 or an errno. */
 typedef int (*Act) (void);
@@ -31,7 +33,7 @@ typedef struct {
   Act act;
   int error;       /* expected: 0, or errno */
   int signal;      /* or the signal that kills it */
-  gboolean reopens_drivers;
+  gboolean reopens_drivers, confined; /* confined: files may be written in `directory` */
 } Case;
 
 #define RESULT(call) ((call) < 0 ? errno : 0)
@@ -282,6 +284,103 @@ older_thread (void *data)
 }
 #endif
 
+/* ---- with a folder to write in ---- */
+
+/* All that an artifact goes through. */
+static int
+act_artifact (void)
+{
+  int folder = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd;
+
+  fd = openat (folder, "tmp", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0 || write (fd, "x", 1) != 1 || flock (fd, LOCK_EX | LOCK_NB) < 0 || fsync (fd) < 0 || mkdirat (folder, "device", 0755) < 0
+      || renameat (folder, "tmp", folder, "device/artifact") < 0 || fsync (folder) < 0 || unlinkat (folder, "device/artifact", 0) < 0
+      || unlinkat (folder, "device", AT_REMOVEDIR) < 0)
+    return errno;
+  return 0;
+}
+
+static int
+act_write_elsewhere (void)
+{
+  return RESULT (open (elsewhere, O_WRONLY | O_CLOEXEC));
+}
+
+static int
+act_truncate_elsewhere (void)
+{
+  return RESULT (open (elsewhere, O_RDONLY | O_TRUNC | O_CLOEXEC));
+}
+
+static int
+act_create_elsewhere (void)
+{
+  g_autofree char *path = g_strconcat (elsewhere, ".new", NULL);
+
+  return RESULT (open (path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+}
+
+static int
+act_unlink_elsewhere (void)
+{
+  return RESULT (unlink (elsewhere));
+}
+
+/* Neither out of the folder nor into it. */
+static int
+act_rename_out (void)
+{
+  g_autofree char *path = g_strconcat (elsewhere, ".new", NULL);
+  int error = RESULT (rename (file, path));
+
+  return error == EXDEV ? EACCES : error;
+}
+
+static int
+act_rename_in (void)
+{
+  g_autofree char *path = g_build_filename (directory, "stolen", NULL);
+  int error = RESULT (rename (elsewhere, path));
+
+  return error == EXDEV ? EACCES : error;
+}
+
+static int
+act_symlink (void)
+{
+  g_autofree char *path = g_build_filename (directory, "link", NULL);
+
+  return RESULT (symlink (elsewhere, path)) != 0 ? EACCES : 0;
+}
+
+/* A thread of later is confined as well. */
+static void *
+writing_thread (void *data)
+{
+  *(int *) data = act_write_elsewhere ();
+  return NULL;
+}
+
+static int
+act_thread_elsewhere (void)
+{
+  pthread_t id;
+  int error = 0;
+
+  return pthread_create (&id, NULL, writing_thread, &error) != 0 || pthread_join (id, NULL) != 0 ? EINVAL : error;
+}
+
+static const Case confined[] = {
+  { "confined/artifact", act_artifact, 0, 0, FALSE, TRUE }, { "confined/artifact-with-driver", act_artifact, 0, 0, TRUE, TRUE },
+  { "confined/read", act_read, 0, 0, FALSE, TRUE }, { "confined/write-elsewhere", act_write_elsewhere, EACCES, 0, FALSE, TRUE },
+  { "confined/write-elsewhere-with-driver", act_write_elsewhere, EACCES, 0, TRUE, TRUE },
+  { "confined/truncate-elsewhere", act_truncate_elsewhere, EACCES, 0, FALSE, TRUE },
+  { "confined/create-elsewhere", act_create_elsewhere, EACCES, 0, FALSE, TRUE },
+  { "confined/unlink-elsewhere", act_unlink_elsewhere, EACCES, 0, FALSE, TRUE }, { "confined/rename-out", act_rename_out, EACCES, 0, FALSE, TRUE },
+  { "confined/rename-in", act_rename_in, EACCES, 0, FALSE, TRUE }, { "confined/symlink", act_symlink, EACCES, 0, FALSE, TRUE },
+  { "confined/thread", act_thread_elsewhere, EACCES, 0, FALSE, TRUE },
+};
+
 static const Case plain[] = {
   /* without a system-call filter, too */
   { "core-limit", act_own_limit }, { "no-new-privs", act_no_new_privs }, { "read", act_read }, { "thread", act_thread },
@@ -304,15 +403,42 @@ static const Case filtered[] = {
 };
 #endif
 
+static gboolean
+can_confine (void)
+{
+  return syscall (SYS_landlock_create_ruleset, NULL, 0, 1 /* which version there is */) > 0;
+}
+
+static gboolean
+enter (const Case *c)
+{
+  gboolean ok = TRUE;
+
+  if (c->confined)
+    {
+      int fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+      ok = llm_confine_writes (fd);
+    }
+  return ok && llm_sandbox_enter (c->reopens_drivers, c->confined, NULL);
+}
+
 static void
 run_case (gconstpointer data)
 {
   const Case *c = data;
-  pid_t child = fork ();
+  pid_t child;
   int status;
 
+  if (c->confined && !can_confine ())
+    {
+      g_test_skip ("this kernel has no Landlock");
+      return;
+    }
+  child = fork ();
+
   if (child == 0)
-    _exit (llm_sandbox_enter (c->reopens_drivers, NULL) ? c->act () : 255);
+    _exit (enter (c) ? c->act () : 255);
   g_assert_cmpint (waitpid (child, &status, 0), ==, child);
   if (c->signal != 0)
     {
@@ -337,7 +463,7 @@ test_older_thread (void)
       pthread_t id;
       int error = 0;
 
-      if (pipe (before) < 0 || pthread_create (&id, NULL, older_thread, &error) != 0 || !llm_sandbox_enter (FALSE, NULL)
+      if (pipe (before) < 0 || pthread_create (&id, NULL, older_thread, &error) != 0 || !llm_sandbox_enter (FALSE, FALSE, NULL)
           || write (before[1], "x", 1) != 1 || pthread_join (id, NULL) != 0)
         _exit (255);
       _exit (error);
@@ -362,18 +488,26 @@ add_cases (const Case *cases, gsize n)
 int
 main (int argc, char **argv)
 {
+  g_autofree char *other = NULL;
   int status;
 
   g_test_init (&argc, &argv, NULL);
   directory = g_dir_make_tmp ("llm-sandbox-XXXXXX", NULL);
   file = g_build_filename (directory, "file", NULL);
   g_file_set_contents (file, "text", -1, NULL);
+  other = g_dir_make_tmp ("llm-sandbox-XXXXXX", NULL);
+  elsewhere = g_build_filename (other, "file", NULL);
+  g_file_set_contents (elsewhere, "text", -1, NULL);
   add_cases (plain, G_N_ELEMENTS (plain));
+  add_cases (confined, G_N_ELEMENTS (confined));
 #ifndef __SANITIZE_ADDRESS__
   add_cases (filtered, G_N_ELEMENTS (filtered));
   g_test_add_func ("/sandbox/older-thread", test_older_thread);
 #endif
   status = g_test_run ();
+  g_unlink (elsewhere);
+  g_rmdir (other);
+  g_free (elsewhere);
   g_unlink (file);
   g_rmdir (directory);
   g_free (file);
