@@ -90,16 +90,17 @@ llm_bench_report_text (const LlmBenchReport *self)
                           m->f32_gflop_s);
   g_string_append_printf (s, "load     %.0f ms; memory %.1f MiB, peak RSS %.1f MiB\n\n", self->load_s * 1e3,
                           (double) llm_model_memory_bytes (self->model) / (1 << 20), (double) self->peak_rss / (1 << 20));
-  g_string_append_printf (s, "%-16s %10s %21s %10s %8s %6s %9s %6s\n", "test", "tokens/s", "lowest-highest", "TTFT ms", "GB/s", "read%", "GFLOP/s", "peak%");
+  g_string_append_printf (s, "%-16s %10s %21s %10s %8s %6s %6s %9s %6s\n", "test", "tokens/s", "lowest-highest", "TTFT ms", "GB/s", "read%", "turns%", "GFLOP/s", "peak%");
   for (guint i = 0; i < self->results->len; i++)
     {
       const LlmBenchResult *r = &g_array_index (self->results, LlmBenchResult, i);
       g_autofree char *name = llm_bench_case_name (r), *range = g_strdup_printf ("%.1f-%.1f", r->lowest, r->highest),
-                      *first = r->prefill ? g_strdup_printf ("%.1f", r->first_token_ms) : g_strdup ("");
+                      *first = r->prefill ? g_strdup_printf ("%.1f", r->first_token_ms) : g_strdup (""),
+                      *turns = r->of_read > 0 ? g_strdup_printf ("%.1f", 100 * r->of_read) : g_strdup ("");
       double gb_s = (double) r->pass.bytes * r->passes / 1e9, gflop_s = (double) r->pass.flops * r->passes / 1e9;
 
-      g_string_append_printf (s, "%-16s %10.1f %21s %10s %8.2f %6.1f %9.1f %6.1f\n", name, r->rate, range, first, gb_s, percent (self, gb_s, m->read_gb_s),
-                              gflop_s, percent (self, gflop_s, peak_for (self, config->quantization)));
+      g_string_append_printf (s, "%-16s %10.1f %21s %10s %8.2f %6.1f %6s %9.1f %6.1f\n", name, r->rate, range, first, gb_s, percent (self, gb_s, m->read_gb_s),
+                              turns, gflop_s, percent (self, gflop_s, peak_for (self, config->quantization)));
     }
   for (guint i = 0; i < self->results->len; i++)
     append_ops (s, self, &g_array_index (self->results, LlmBenchResult, i));
@@ -225,6 +226,11 @@ add_result (JsonBuilder *b, const LlmBenchReport *self, const LlmBenchResult *r)
   json_builder_set_member_name (b, "first-token-ms");
   if (r->prefill)
     json_builder_add_double_value (b, r->first_token_ms);
+  else
+    json_builder_add_null_value (b);
+  json_builder_set_member_name (b, "percent-of-read-in-turns");
+  if (r->of_read > 0)
+    json_builder_add_double_value (b, 100 * r->of_read);
   else
     json_builder_add_null_value (b);
   add_traffic (b, self, (double) r->pass.bytes * r->passes / 1e9, (double) r->pass.flops * r->passes / 1e9, llm_model_config (self->model)->quantization);

@@ -16,6 +16,7 @@ typedef struct {
   guint n_tokens;         /* that a rate is of: new prompt tokens, or tokens after the first, of all streams */
   double rate;            /* tokens a second: median of the runs */
   double lowest, highest;
+  double of_read;         /* decode: GB/s over that of plain reads of all weights right before, median of the runs; 0 = not measured */
   double first_token_ms;  /* median; prefill only */
   LlmOpCost pass;         /* of all weights and activations, one pass */
   double passes;          /* a second, at the median rate */

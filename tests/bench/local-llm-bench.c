@@ -72,8 +72,9 @@ parse_options (Options *o, int *argc, char ***argv, GError **error)
   g_option_context_set_summary (context, "Measures prefill (pp), decode (tg) and time to first token (TTFT) of the engine with a model, or embeddings (emb) of an encoder.");
   g_option_context_set_description (context,
                                     "pp512x8: eight prompts at once, 512 tokens together. tg128x8@d2048: eight streams of 128 tokens each after 2048 others.\n"
-                                    "read%: of the memory's read bandwidth; peak%: of the multiply-adds that registers allow (8-bit ones for quantised\n"
-                                    "weights, else f32); both measured in the same run. A multiply-add counts as 2 operations.\n"
+                                    "read%: of the memory's read bandwidth at best; turns%: of what plain reads of the weights reached right before each run;\n"
+                                    "peak%: of the multiply-adds that registers allow (8-bit ones for quantised weights, else f32); all measured in the same\n"
+                                    "run. A multiply-add counts as 2 operations.\n"
                                     "Models of any shape: tools/generate-model. For example:\n"
                                     "  local-llm-bench --streams 1,8 --depth 0,2048 --threads 2 --isa avx2 --json figures.json /tmp/1b.gguf");
   if (!g_option_context_parse (context, argc, argv, error))
@@ -153,17 +154,38 @@ median (double *values, guint n)
   return n % 2 != 0 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-static gboolean
-measure (LlmBenchRunner *runner, gboolean cold, LlmBenchResult *r, GError **error)
+/* All weights of the plan. (transfer full) */
+static GArray *
+weights_of (const LlmPlan *plan)
 {
-  g_autofree double *rate = g_new (double, r->n_runs), *first = g_new (double, r->n_runs);
+  GArray *all = g_array_new (FALSE, FALSE, sizeof (LlmBenchBytes));
+
+  for (guint i = 0; i < llm_plan_n_weights (plan); i++)
+    {
+      const LlmWeight *w = llm_plan_weight_at (plan, i);
+      LlmBenchBytes bytes = { w->data, w->n_bytes };
+
+      g_array_append_val (all, bytes);
+    }
+  return all;
+}
+
+/* Reads and decodes take turns: the memory of a shared machine changes from minute to minute. */
+static gboolean
+measure (LlmBenchRunner *runner, LlmBenchMachine *machine, gboolean cold, LlmBenchResult *r, GError **error)
+{
+  g_autofree double *rate = g_new (double, r->n_runs), *first = g_new (double, r->n_runs), *turn = g_new0 (double, r->n_runs);
   const LlmPlan *plan = llm_bench_runner_model (runner)->plan;
+  g_autoptr (GArray) weights = weights_of (plan);
   guint rows;
 
   for (guint run = cold ? 1 : 0; run <= r->n_runs; run++)
     {
       LlmBenchTimes t;
+      double read = 0;
 
+      if (!r->prefill && run > 0 && g_str_has_prefix (llm_device_info (llm_bench_runner_model (runner)->device)->id, "cpu"))
+        read = llm_bench_machine_read (machine, (const LlmBenchBytes *) (gpointer) weights->data, weights->len);
       if (!llm_bench_runner_run (runner, &r->c, run, &t, error))
         return FALSE;
       if (run == 0)
@@ -171,6 +193,7 @@ measure (LlmBenchRunner *runner, gboolean cold, LlmBenchResult *r, GError **erro
       r->n_tokens = r->prefill ? t.prompt_tokens - t.cached_tokens : t.output_tokens - r->c.n_streams;
       rate[run - 1] = r->n_tokens / (r->prefill ? t.prefill_s : t.decode_s);
       first[run - 1] = t.first_token_s * 1e3;
+      turn[run - 1] = read > 0 ? rate[run - 1] / read : 0;
     }
   r->rate = median (rate, r->n_runs);
   r->lowest = rate[0];
@@ -180,11 +203,12 @@ measure (LlmBenchRunner *runner, gboolean cold, LlmBenchResult *r, GError **erro
   r->pass = llm_bench_pass_cost (plan, rows, r->c.embed ? rows : r->c.n_streams,
                                  r->c.embed ? r->c.prompt : r->c.depth + (r->prefill ? r->n_tokens / r->c.n_streams : r->c.decode) / 2.0);
   r->passes = r->rate / rows;
+  r->of_read = median (turn, r->n_runs) / rows * (double) r->pass.bytes / 1e9;
   return TRUE;
 }
 
 static gboolean
-run_all (LlmBenchRunner *runner, const Options *o, const GArray *streams, const GArray *depths, GArray *results, GError **error)
+run_all (LlmBenchRunner *runner, LlmBenchMachine *machine, const Options *o, const GArray *streams, const GArray *depths, GArray *results, GError **error)
 {
   for (guint d = 0; d < depths->len; d++)
     for (guint s = 0; s < streams->len; s++)
@@ -198,7 +222,7 @@ run_all (LlmBenchRunner *runner, const Options *o, const GArray *streams, const 
           if ((prefill && c.prompt == 0) || (!prefill && o->decode == 0) || (encoder && (!prefill || depth > 0)))
             continue;
           r.c.embed = encoder;
-          if (!measure (runner, o->cold, &r, error) || (!o->no_ops && (r.ops = llm_bench_ops_measure (runner, &r.c, error)) == NULL))
+          if (!measure (runner, machine, o->cold, &r, error) || (!o->no_ops && (r.ops = llm_bench_ops_measure (runner, &r.c, error)) == NULL))
             return FALSE;
           if (prefill)
             r.c.prompt = r.n_tokens; /* as it came out */
@@ -319,7 +343,7 @@ bench (Options *o, GError **error)
   report.model = llm_bench_runner_model (runner);
   report.load_s = llm_bench_runner_load_s (runner);
   report.kv_bytes = llm_bench_runner_kv_bytes (runner);
-  if (!run_all (runner, o, streams, depths, results, error))
+  if (!run_all (runner, machine, o, streams, depths, results, error))
     return FALSE;
   report.peak_rss = MAX (loaded_rss, peak_rss ());
   llm_bench_machine_measure (machine, effort); /* another program may have run the first time */

@@ -171,21 +171,21 @@ def percent(value):
 
 
 def rates(rows, out):
-    out('| model | kernels | threads | prefill tokens/s | % of peak | decode tokens/s | GB/s | % of read | file MiB | peak RSS MiB | of file + KV |')
-    out('| --- | --- | ---: | ' + ' | '.join(['---:'] * 8) + ' |')
+    out('| model | kernels | threads | prefill tokens/s | % of peak | decode tokens/s | GB/s | % of read | in turns | file MiB | peak RSS MiB | of file + KV |')
+    out('| --- | --- | ---: | ' + ' | '.join(['---:'] * 9) + ' |')
     for f in rows:
         by = {r['test'][:2]: r for r in f['results']}
         pp, tg = by.get('pp'), by.get('tg')
         left = ('', '') if pp is None else (f'{pp["tokens-per-second"]:.1f}', percent(pp['percent-of-peak']))
-        right = ('', '', '') if tg is None else (f'{tg["tokens-per-second"]:.1f}', f'{tg["gb-per-second"]:.1f}', percent(tg['percent-of-read']))
+        right = ('',) * 4 if tg is None else (f'{tg["tokens-per-second"]:.1f}', f'{tg["gb-per-second"]:.1f}', percent(tg['percent-of-read']), percent(tg['percent-of-read-in-turns']))
         memory = (f['file-bytes'] / 2**20, f['peak-rss-bytes'] / 2**20, f['peak-rss-bytes'] / (f['file-bytes'] + f['kv-bytes']))
         m = f['machine']
         out(f'| {f["name"]} | {m["isa"]} | {m["threads"]} | ' + ' | '.join((*left, *right)) + f' | {memory[0]:.0f} | {memory[1]:.0f} | {memory[2]:.2f} |')
 
 
 def others(rows, out):
-    out('| what | model | kernels | threads | tokens/s | % of read | |')
-    out('| --- | --- | --- | ---: | ---: | ---: | --- |')
+    out('| what | model | kernels | threads | tokens/s | % of read | in turns | |')
+    out('| --- | --- | --- | ---: | ---: | ---: | ---: | --- |')
     base = {}
     for f in of(rows, 'depth', 'batch', 'busy', 'long'):
         for r in f['results']:
@@ -200,9 +200,9 @@ def others(rows, out):
                 note = f'{rate / base[bool(f.get("busy"))]:.2f} of one thread alone there'
             if f['group'] == 'long':
                 note = f'first token after {r["first-token-ms"] / 1e3:.1f} s'
-            out(f'| {what} | {f["name"]} | {m["isa"]} | {m["threads"]} | {rate:.1f} | {percent(r["percent-of-read"])} | {note} |')
+            out(f'| {what} | {f["name"]} | {m["isa"]} | {m["threads"]} | {rate:.1f} | {percent(r["percent-of-read"])} | {percent(r["percent-of-read-in-turns"])} | {note} |')
     for f in of(rows, 'start'):
-        out(f'| warm start to first token, 16 before | {f["name"]} | | | | | {statistics.median(f["seconds"]):.2f} s ({min(f["seconds"]):.2f}-{max(f["seconds"]):.2f}) |')
+        out(f'| warm start to first token, 16 before | {f["name"]} | | | | | | {statistics.median(f["seconds"]):.2f} s ({min(f["seconds"]):.2f}-{max(f["seconds"]):.2f}) |')
 
 
 def ops(rows, out):

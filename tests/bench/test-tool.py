@@ -77,10 +77,11 @@ def test_bench(folder):
     names = [r['test'] for r in j['results']]
     assert names == ['pp64', 'tg16', 'pp64x4', 'tg16x4', 'pp64@d64', 'tg16@d64', 'pp64x4@d64', 'tg16x4@d64'], names
     for r in j['results']:
-        assert set(r) == {'test', 'streams', 'depth', 'tokens', 'runs', 'tokens-per-second', 'lowest', 'highest', 'first-token-ms', 'ops'} | TRAFFIC, set(r)
+        assert set(r) == {'test', 'streams', 'depth', 'tokens', 'runs', 'tokens-per-second', 'lowest', 'highest', 'first-token-ms', 'percent-of-read-in-turns', 'ops'} | TRAFFIC, set(r)
         assert r['lowest'] <= r['tokens-per-second'] <= r['highest'] and r['gb-per-second'] > 0 and r['gflop-per-second'] > 0
         assert r['tokens'] == (64 if r['test'].startswith('pp') else 15 * r['streams']), r
         assert (r['first-token-ms'] is None) == r['test'].startswith('tg')
+        assert r['percent-of-read-in-turns'] is None if r['test'].startswith('pp') else r['percent-of-read-in-turns'] > 0, r
         matmul = [o for o in r['ops'] if o['op'] == 'matmul' and o['weights'] == 'Q8_0']
         assert len(matmul) == 1 and set(matmul[0]) == {'op', 'weights', 'calls', 'us-per-call'} | TRAFFIC
         passes = matmul[0]['calls'] / 36  # this model is so fast that streams may run one after the other
