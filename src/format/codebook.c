@@ -128,7 +128,7 @@ expand (LlmCodebookId id, gint8 *out)
 const LlmCodebook *
 llm_codebook_get (LlmCodebookId id)
 {
-  static gint8 values[LLM_N_CODEBOOKS][MAX_VALUES];
+  static gint8 values[LLM_N_CODEBOOKS][MAX_VALUES] __attribute__ ((aligned (64))); /* vectors may be read as whole numbers */
   static LlmCodebook expanded[LLM_N_CODEBOOKS];
   static gsize once;
 

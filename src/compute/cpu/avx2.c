@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* AVX2 + FMA + F16C: 8 floats; 8-bit products through vpmaddubsw, whose pairs must stay below 2^15:
  * |w| <= 128 and |x| <= 127 do. */
+#include "compute/cpu/bits-256.h"
 #include "compute/cpu/vectors-256.h"
 
 static inline __m256i
@@ -19,9 +20,11 @@ widened_pairs (__m256i unsigned_bytes, __m256i signed_bytes)
 
 GEMM_PAIRS (nibbles, 32, 8, FALSE)
 GEMM_PAIRS (five_bits, 32, 4, FALSE)
+GEMM_PAIRS (seven_bits, 32, 1, FALSE)
 GEMM_PAIRS (bytes, 32, 1, TRUE)
 GEMM_PAIRS (few_bits_16, 16, 4, FALSE)
 GEMM_PAIRS (six_bits_16, 16, 2, FALSE)
+GEMM_PAIRS (seven_bits_16, 16, 1, FALSE)
 
 #define GEMM_OF(type) gemm_of_##type
 #define gemm_of_q4_0 gemm_nibbles
@@ -37,6 +40,15 @@ GEMM_PAIRS (six_bits_16, 16, 2, FALSE)
 #define gemm_of_q2_k gemm_few_bits_16
 #define gemm_of_q3_k gemm_few_bits_16
 #define gemm_of_q6_k gemm_six_bits_16
+#define gemm_of_tq1_0 gemm_nibbles
+#define gemm_of_tq2_0 gemm_nibbles
+#define gemm_of_iq1_s gemm_nibbles
+#define gemm_of_iq3_s gemm_five_bits
+#define gemm_of_iq2_xxs gemm_seven_bits
+#define gemm_of_iq3_xxs gemm_seven_bits
+#define gemm_of_iq1_m gemm_few_bits_16
+#define gemm_of_iq2_xs gemm_seven_bits_16
+#define gemm_of_iq2_s gemm_seven_bits_16
 
 #include "compute/cpu/product-kernels.h"
 #include "compute/cpu/attention-kernels.h"

@@ -31,7 +31,11 @@
 #define VD_FMA(a, b, c) _mm512_fmadd_pd (a, b, c)
 #define VD_SUM(v) _mm512_reduce_add_pd (v)
 
-#define BYTES_WHERE(bits, byte) _mm256_maskz_set1_epi8 (bits, byte)
+/* a bit for each of 32 bytes: v where it is set, or zero - v there and zero + v elsewhere */
+#define WHERE_SET(from, v) _mm256_maskz_mov_epi8 (word_at (from), v)
+#define PLUS_OR_MINUS(zero, v, from) \
+  _mm256_mask_sub_epi8 (_mm256_add_epi8 (v, _mm256_set1_epi8 (zero)), word_at (from), _mm256_set1_epi8 (zero), v)
+
 #define DOT_256(sum, q, x) _mm256_dpbusd_epi32 (sum, q, x)
 #include "compute/cpu/vnni.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* AVX-VNNI (from Alder Lake and Zen 5 on): the vectors of AVX2, with vpdpbusd. */
+#include "compute/cpu/bits-256.h"
 #include "compute/cpu/vectors-256.h"
 
 #define DOT_256(sum, q, x) _mm256_dpbusd_avx_epi32 (sum, q, x)

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How 256 columns of each block type are taken apart, with AVX2 and what comes after it: TYPE_scales() what does not depend on the
- * column, TYPE_codes() the codes of 32 columns, in order.  Layouts: format/dtype-*.c.
+ * column, TYPE_codes() the codes of 32 columns, in order.  Layouts: format/dtype-*.c.  Code books: codes-books.h.
+ *
+ * The file that includes this has defined, for a bit for each of 32 bytes: WHERE_SET(from, v), v or 0 where it is not set;
+ * PLUS_OR_MINUS(zero, v, from), zero - v where it is set, else zero + v.
  */
 #pragma once
 
@@ -98,15 +101,7 @@ nibbles (const guint8 *from)
 static ALWAYS_INLINE __m256i
 fifth_bits (const guint8 *from)
 {
-#ifdef BYTES_WHERE
-  return BYTES_WHERE (word_at (from), 16);
-#else
-  const __m256i byte = _mm256_setr_epi8 (0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
-  const __m256i bit = _mm256_set1_epi64x ((gint64) 0x8040201008040201u);
-
-  return _mm256_and_si256 (_mm256_cmpeq_epi8 (_mm256_and_si256 (_mm256_shuffle_epi8 (_mm256_set1_epi32 ((int) word_at (from)), byte), bit), bit),
-                           _mm256_set1_epi8 (16));
-#endif
+  return WHERE_SET (from, _mm256_set1_epi8 (16));
 }
 
 /* One of 16 levels for each nibble */
@@ -337,4 +332,65 @@ static ALWAYS_INLINE __m256i
 iq4_xs_codes (const guint8 *w, guint b)
 {
   return levels (w + 8 + 16 * b, levels_iq4 ());
+}
+
+/* ---- -1, 0 and 1 ---- */
+
+static ALWAYS_INLINE LlmScales
+tq2_0_scales (const guint8 *w)
+{
+  return scales_around (_mm256_set1_ps (half_at (w + 64)), 1);
+}
+
+static ALWAYS_INLINE __m256i
+tq2_0_codes (const guint8 *w, guint b)
+{
+  return bits_at (load_32 (w + b / 4 * 32), (int) b % 4 * 2, 3);
+}
+
+static ALWAYS_INLINE LlmScales
+tq1_0_scales (const guint8 *w)
+{
+  return scales_around (_mm256_set1_ps (half_at (w + 52)), 1);
+}
+
+/* Modulo 256, so that the next digit stands before the point */
+static ALWAYS_INLINE __m256i
+thrice (__m256i v)
+{
+  return _mm256_add_epi8 (v, _mm256_add_epi8 (v, v));
+}
+
+/* 3 v / 256: 0 up to 85, 2 from 171 on */
+static ALWAYS_INLINE __m256i
+trits_of (__m256i v)
+{
+  __m256i shifted = _mm256_xor_si256 (v, _mm256_set1_epi8 (-128));
+
+  return _mm256_sub_epi8 (_mm256_sub_epi8 (_mm256_setzero_si256 (), _mm256_cmpgt_epi8 (shifted, _mm256_set1_epi8 (85 - 128))),
+                          _mm256_cmpgt_epi8 (shifted, _mm256_set1_epi8 (170 - 128)));
+}
+
+/* Digits 0 to 4 of 32 bytes, then two by two those of 16; the fifth of these stands before the four of 4 bytes. */
+static ALWAYS_INLINE __m256i
+tq1_0_codes (const guint8 *w, guint b)
+{
+  __m256i v = b < 5 ? load_32 (w) : _mm256_broadcastsi128_si256 (_mm_loadu_si128 ((const __m128i *) (gconstpointer) (w + 32)));
+
+  if (b < 5)
+    {
+      for (guint i = 0; i < b; i++)
+        v = thrice (v);
+      return trits_of (v);
+    }
+  if (b < 7)
+    {
+      v = _mm256_blend_epi32 (v, thrice (v), 0xf0);
+      return trits_of (b == 5 ? v : thrice (thrice (v)));
+    }
+  v = _mm256_blend_epi32 (v, _mm256_set1_epi32 ((int) word_at (w + 48)), 0xf0);
+  v = _mm256_blend_epi32 (v, thrice (v), 0xef);
+  v = _mm256_blend_epi32 (v, thrice (v), 0xcf);
+  v = _mm256_blend_epi32 (v, thrice (v), 0x8f);
+  return trits_of (_mm256_blend_epi32 (v, thrice (v), 0x0f));
 }

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "compute/cpu/codes.h"
+#include "compute/cpu/codes-books.h"
 
 #define PREFETCH_AHEAD 4096 /* bytes */
 #define GEMV_CHUNKS 4       /* whose scales are at hand at a time: read that far ahead of the codes */
@@ -93,17 +93,27 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
   return start;
 }
 
-#define GEMV(type, elems, bytes, group, is_wide)                                                                                           \
+/* What type##_codes() reads: BLOCKS as they are, or the names of vectors in a BOOK (codes-books.h). */
+#define BLOCKS_BOOK(type) NULL
+#define BLOCKS_NAMES(type, w, names)
+#define BLOCKS_CODES(type, w, book, names, b) type##_codes (w, b)
+#define BOOK_BOOK(type) llm_codebook_get (type##_book)->values
+#define BOOK_NAMES(type, w, names) type##_names (w, names)
+#define BOOK_CODES(type, w, book, names, b) type##_codes (book, names, b)
+
+#define GEMV(type, from, elems, bytes, group, is_wide)                                                                                     \
   /* The scales of some chunks, then their codes: what comes late is known when it is needed. */                                           \
-  static ALWAYS_INLINE void type##_chunks (const guint8 *w, const LlmQ8Chunk *const *x, guint first, guint n_chunks, guint n_blocks,       \
-                                           __m256 *sum, const guint n_x)                                                                   \
+  static ALWAYS_INLINE void type##_chunks (const guint8 *w, const gint8 *book, const LlmQ8Chunk *const *x, guint first, guint n_chunks,    \
+                                           guint n_blocks, __m256 *sum, const guint n_x)                                                   \
   {                                                                                                                                        \
+    LlmNames names[GEMV_CHUNKS] G_GNUC_UNUSED;                                                                                             \
     float factor[LLM_GEMV_ROWS][GEMV_CHUNKS][256 / group] __attribute__ ((aligned (32)));                                                  \
                                                                                                                                            \
     for (guint c = 0; c < n_chunks; c++)                                                                                                   \
       {                                                                                                                                    \
         LlmScales scales = type##_scales (w + c * (LLM_CHUNK / (elems) * (bytes)));                                                        \
                                                                                                                                            \
+        from##_NAMES (type, w + c * (LLM_CHUNK / (elems) * (bytes)), &names[c]);                                                           \
         if (n_blocks == 4)                                                                                                                 \
           scales = first_half (scales);                                                                                                    \
                                                                                                                                            \
@@ -120,7 +130,7 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
         UNROLL_8                                                                                                                           \
         for (guint b = 0; b < n_blocks; b++)                                                                                               \
           {                                                                                                                                \
-            __m256i q = type##_codes (w, b);                                                                                               \
+            __m256i q = from##_CODES (type, w, book, &names[c], b);                                                                        \
                                                                                                                                            \
             UNROLL_8                                                                                                                       \
             for (guint r = 0; r < n_x; r++)                                                                                                \
@@ -136,7 +146,8 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
       }                                                                                                                                    \
   }                                                                                                                                        \
                                                                                                                                            \
-  static ALWAYS_INLINE void type##_row (const guint8 *w, const LlmQ8Chunk *const *x, guint k, float *const *y, gsize at, gboolean is_last, const guint n_x)\
+  static ALWAYS_INLINE void type##_row (const guint8 *w, const gint8 *book, const LlmQ8Chunk *const *x, guint k, float *const *y, gsize at,\
+                                        gboolean is_last, const guint n_x)                                                                 \
   {                                                                                                                                        \
     guint8 rest[LLM_CHUNK / (elems) * (bytes)];                                                                                            \
     guint n_chunks = k / LLM_CHUNK, n_rest = k % LLM_CHUNK;                                                                                \
@@ -146,14 +157,14 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
     for (guint r = 0; r < n_x; r++)                                                                                                        \
       sum[r] = _mm256_setzero_ps ();                                                                                                       \
     for (guint c = 0; c < n_chunks; c += GEMV_CHUNKS)                                                                                      \
-      type##_chunks (w + c * sizeof rest, x, c, MIN (GEMV_CHUNKS, n_chunks - c), LLM_CHUNK / 32, sum, n_x);                                \
+      type##_chunks (w + c * sizeof rest, book, x, c, MIN (GEMV_CHUNKS, n_chunks - c), LLM_CHUNK / 32, sum, n_x);                          \
     if ((elems) == 32 && n_rest == 128 && !is_last) /* as of 896 columns: what is read too far is the next row, and dropped */             \
-      type##_chunks (w + n_chunks * sizeof rest, x, n_chunks, 1, 4, sum, n_x);                                                             \
+      type##_chunks (w + n_chunks * sizeof rest, book, x, n_chunks, 1, 4, sum, n_x);                                                       \
     else if (n_rest > 0)                                                                                                                   \
       {                                                                                                                                    \
         memset (rest, 0, sizeof rest);                                                                                                     \
         memcpy (rest, w + n_chunks * sizeof rest, n_rest / (elems) * (bytes));                                                             \
-        type##_chunks (rest, x, n_chunks, 1, n_rest / 32, sum, n_x);                                                                       \
+        type##_chunks (rest, book, x, n_chunks, 1, n_rest / 32, sum, n_x);                                                                 \
       }                                                                                                                                    \
     UNROLL_8                                                                                                                               \
     for (guint r = 0; r < n_x; r++)                                                                                                        \
@@ -163,37 +174,41 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
   static void type##_gemv (const guint8 *w, gsize w_stride, guint n_w, const LlmQ8Chunk *const *x, guint n_x, guint k, float *const *y,    \
                            gsize first)                                                                                                    \
   {                                                                                                                                        \
+    const gint8 *book = from##_BOOK (type);                                                                                                \
+                                                                                                                                           \
     for (guint n = 0; n < n_w; n++, w += w_stride)                                                                                         \
       switch (n_x)                                                                                                                         \
         {                                                                                                                                  \
         case 1:                                                                                                                            \
-          type##_row (w, x, k, y, first + n, n + 1 == n_w, 1);                                                                             \
+          type##_row (w, book, x, k, y, first + n, n + 1 == n_w, 1);                                                                       \
           break;                                                                                                                           \
         case 2:                                                                                                                            \
-          type##_row (w, x, k, y, first + n, n + 1 == n_w, 2);                                                                             \
+          type##_row (w, book, x, k, y, first + n, n + 1 == n_w, 2);                                                                       \
           break;                                                                                                                           \
         case 3:                                                                                                                            \
-          type##_row (w, x, k, y, first + n, n + 1 == n_w, 3);                                                                             \
+          type##_row (w, book, x, k, y, first + n, n + 1 == n_w, 3);                                                                       \
           break;                                                                                                                           \
         case 4:                                                                                                                            \
-          type##_row (w, x, k, y, first + n, n + 1 == n_w, 4);                                                                             \
+          type##_row (w, book, x, k, y, first + n, n + 1 == n_w, 4);                                                                       \
           break;                                                                                                                           \
         case 5:                                                                                                                            \
-          type##_row (w, x, k, y, first + n, n + 1 == n_w, 5);                                                                             \
+          type##_row (w, book, x, k, y, first + n, n + 1 == n_w, 5);                                                                       \
           break;                                                                                                                           \
         default:                                                                                                                           \
-          type##_row (w, x, k, y, first + n, n + 1 == n_w, 6);                                                                             \
+          type##_row (w, book, x, k, y, first + n, n + 1 == n_w, 6);                                                                       \
           break;                                                                                                                           \
         }                                                                                                                                  \
   }                                                                                                                                        \
                                                                                                                                            \
   static void type##_unpack (const guint8 *w, LlmUnpacked *out, gsize out_stride, guint n_cols, const guint8 *next)                        \
   {                                                                                                                                        \
+    const gint8 *book G_GNUC_UNUSED = from##_BOOK (type);                                                                                  \
     guint8 rest[LLM_CHUNK / (elems) * (bytes)];                                                                                            \
                                                                                                                                            \
     for (; n_cols > 0; out += out_stride, w += sizeof rest, next += sizeof rest, n_cols -= MIN (n_cols, LLM_CHUNK))                        \
       {                                                                                                                                    \
-        const guint8 *from = w;                                                                                                            \
+        const guint8 *at = w;                                                                                                              \
+        LlmNames names G_GNUC_UNUSED;                                                                                                      \
         LlmScales scales;                                                                                                                  \
                                                                                                                                            \
         prefetch_from (next, 0, sizeof rest);                                                                                              \
@@ -201,12 +216,17 @@ start_chunk (const LlmScales *s, const LlmQ8Chunk *x, float *factor, const guint
           {                                                                                                                                \
             memset (rest, 0, sizeof rest);                                                                                                 \
             memcpy (rest, w, n_cols / (elems) * (bytes));                                                                                  \
-            from = rest;                                                                                                                   \
+            at = rest;                                                                                                                     \
           }                                                                                                                                \
-        scales = type##_scales (from);                                                                                                     \
+        scales = type##_scales (at);                                                                                                       \
         store_scales (&scales, out, group, is_wide);                                                                                       \
+        from##_NAMES (type, at, &names);                                                                                                   \
         UNROLL_8                                                                                                                           \
         for (guint b = 0; b < LLM_CHUNK / 32; b++)                                                                                         \
-          store_32 (out->q + 32 * b, (is_wide) ? PANEL_CODES (type##_codes (from, b)) : type##_codes (from, b));                           \
+          {                                                                                                                                \
+            __m256i q = from##_CODES (type, at, book, &names, b);                                                                          \
+                                                                                                                                           \
+            store_32 (out->q + 32 * b, (is_wide) ? PANEL_CODES (q) : q);                                                                   \
+          }                                                                                                                                \
       }                                                                                                                                    \
   }

@@ -141,19 +141,28 @@ quantise (const float *x, LlmQ8Chunk *out, guint k)
 
 /* ---- types ---- */
 
-GEMV (q4_0, 32, 18, 32, FALSE)
-GEMV (q4_1, 32, 20, 32, FALSE)
-GEMV (q5_0, 32, 22, 32, FALSE)
-GEMV (q5_1, 32, 24, 32, FALSE)
-GEMV (q8_0, 32, 34, 32, TRUE)
-GEMV (iq4_nl, 32, 18, 32, TRUE)
-GEMV (mxfp4, 32, 17, 32, FALSE)
-GEMV (q2_k, 256, 84, 16, FALSE)
-GEMV (q3_k, 256, 110, 16, FALSE)
-GEMV (q4_k, 256, 144, 32, FALSE)
-GEMV (q5_k, 256, 176, 32, FALSE)
-GEMV (q6_k, 256, 210, 16, FALSE)
-GEMV (iq4_xs, 256, 136, 32, TRUE)
+GEMV (q4_0, BLOCKS, 32, 18, 32, FALSE)
+GEMV (q4_1, BLOCKS, 32, 20, 32, FALSE)
+GEMV (q5_0, BLOCKS, 32, 22, 32, FALSE)
+GEMV (q5_1, BLOCKS, 32, 24, 32, FALSE)
+GEMV (q8_0, BLOCKS, 32, 34, 32, TRUE)
+GEMV (iq4_nl, BLOCKS, 32, 18, 32, TRUE)
+GEMV (mxfp4, BLOCKS, 32, 17, 32, FALSE)
+GEMV (q2_k, BLOCKS, 256, 84, 16, FALSE)
+GEMV (q3_k, BLOCKS, 256, 110, 16, FALSE)
+GEMV (q4_k, BLOCKS, 256, 144, 32, FALSE)
+GEMV (q5_k, BLOCKS, 256, 176, 32, FALSE)
+GEMV (q6_k, BLOCKS, 256, 210, 16, FALSE)
+GEMV (iq4_xs, BLOCKS, 256, 136, 32, TRUE)
+GEMV (tq1_0, BLOCKS, 256, 54, 32, FALSE)
+GEMV (tq2_0, BLOCKS, 256, 66, 32, FALSE)
+GEMV (iq1_s, BOOK, 256, 50, 32, FALSE)
+GEMV (iq1_m, BOOK, 256, 56, 16, FALSE)
+GEMV (iq2_xxs, BOOK, 256, 66, 32, FALSE)
+GEMV (iq2_xs, BOOK, 256, 74, 16, FALSE)
+GEMV (iq2_s, BOOK, 256, 82, 16, FALSE)
+GEMV (iq3_xxs, BOOK, 256, 98, 32, FALSE)
+GEMV (iq3_s, BOOK, 256, 110, 32, FALSE)
 
 #define CODED(id, type, is_wide) { LLM_DTYPE_##id, is_wide, type##_gemv, type##_unpack, GEMM_OF (type) }
 
@@ -161,7 +170,9 @@ static const LlmCodedType coded_types[] = {
   CODED (Q4_0, q4_0, FALSE), CODED (Q4_1, q4_1, FALSE), CODED (Q5_0, q5_0, FALSE), CODED (Q5_1, q5_1, FALSE),
   CODED (Q8_0, q8_0, PANEL_ZERO == 0), CODED (IQ4_NL, iq4_nl, PANEL_ZERO == 0), CODED (MXFP4, mxfp4, FALSE),
   CODED (Q2_K, q2_k, FALSE), CODED (Q3_K, q3_k, FALSE), CODED (Q4_K, q4_k, FALSE), CODED (Q5_K, q5_k, FALSE),
-  CODED (Q6_K, q6_k, FALSE), CODED (IQ4_XS, iq4_xs, PANEL_ZERO == 0),
+  CODED (Q6_K, q6_k, FALSE), CODED (IQ4_XS, iq4_xs, PANEL_ZERO == 0), CODED (TQ1_0, tq1_0, FALSE), CODED (TQ2_0, tq2_0, FALSE),
+  CODED (IQ1_S, iq1_s, FALSE), CODED (IQ1_M, iq1_m, FALSE), CODED (IQ2_XXS, iq2_xxs, FALSE), CODED (IQ2_XS, iq2_xs, FALSE),
+  CODED (IQ2_S, iq2_s, FALSE), CODED (IQ3_XXS, iq3_xxs, FALSE), CODED (IQ3_S, iq3_s, FALSE),
 };
 
 static const LlmCodedType *

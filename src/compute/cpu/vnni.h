@@ -16,12 +16,16 @@
 
 /* By columns that share a scale, and the code that stands for 0 as a power of two. */
 #define GEMM_VNNI_CLASSES                                                                                                                  \
+  GEMM_VNNI (by_32_zero_1, 32, 0)                                                                                                          \
   GEMM_VNNI (by_32_zero_8, 32, 3)                                                                                                          \
   GEMM_VNNI (by_32_zero_16, 32, 4)                                                                                                         \
+  GEMM_VNNI (by_32_zero_64, 32, 6)                                                                                                         \
   GEMM_VNNI (by_32_zero_128, 32, 7)                                                                                                        \
   GEMM_VNNI (by_32_offset, 32, -1)                                                                                                         \
   GEMM_VNNI (by_16_zero_4, 16, 2)                                                                                                          \
+  GEMM_VNNI (by_16_zero_16, 16, 4)                                                                                                         \
   GEMM_VNNI (by_16_zero_32, 16, 5)                                                                                                         \
+  GEMM_VNNI (by_16_zero_64, 16, 6)                                                                                                         \
   GEMM_VNNI (by_16_offset, 16, -1)
 
 #define GEMM_OF(type) gemm_of_##type
@@ -38,3 +42,12 @@
 #define gemm_of_q3_k gemm_by_16_zero_4
 #define gemm_of_q6_k gemm_by_16_zero_32
 #define gemm_of_q2_k gemm_by_16_offset
+#define gemm_of_tq1_0 gemm_by_32_zero_1
+#define gemm_of_tq2_0 gemm_by_32_zero_1
+#define gemm_of_iq3_s gemm_by_32_zero_16
+#define gemm_of_iq2_xxs gemm_by_32_zero_64
+#define gemm_of_iq3_xxs gemm_by_32_zero_64
+#define gemm_of_iq1_s gemm_by_32_offset
+#define gemm_of_iq1_m gemm_by_16_zero_16
+#define gemm_of_iq2_xs gemm_by_16_zero_64
+#define gemm_of_iq2_s gemm_by_16_zero_64
