@@ -2,7 +2,6 @@
 /* list, show, ps, import: what there is. */
 #include <glib/gi18n.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/limits.h"
 #include "base/part-name.h"
@@ -127,19 +126,6 @@ llmctl_show (LlmCtl *ctl, int argc, char **argv)
 
 /* ---- import ---- */
 
-static void
-show_progress (const char *phase, guint64 done, guint64 total, gpointer user_data)
-{
-  guint percent = total > 0 ? (guint) (100.0 * (double) done / (double) total) : 100;
-  char bar[31] = { 0 };
-
-  if (!isatty (STDERR_FILENO))
-    return;
-  memset (bar, '.', 30);
-  memset (bar, '#', percent * 30 / 100);
-  g_printerr ("\r%-8s [%s] %3u %%", phase, bar, percent);
-}
-
 /* "/a/b/Model-7B.gguf", "/a/b/Model-7B-00001-of-00003.gguf" -> "Model-7B" */
 static char *
 name_of_file (const char *path)
@@ -228,9 +214,8 @@ llmctl_import (LlmCtl *ctl, int argc, char **argv)
   client = llmctl_connect (ctl);
   if (client == NULL)
     return 1;
-  result = llm_client_import (client, (const char *const *) files, name, show_progress, NULL, ctl->cancellable, &error);
-  if (isatty (STDERR_FILENO))
-    g_printerr ("\n");
+  result = llm_client_import (client, (const char *const *) files, name, llmctl_show_progress, NULL, ctl->cancellable, &error);
+  llmctl_end_progress ();
   if (result == NULL)
     return llmctl_fail (error);
   g_variant_lookup (result, "name", "&s", &given);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/llmctl.h"
 #include "config.h"
@@ -18,6 +19,10 @@ static const struct {
   { "list", llmctl_list, "", N_("List the models") },
   { "show", llmctl_show, "MODEL", N_("Show what is known of a model") },
   { "import", llmctl_import, "FILE... [NAME]", N_("Copy a GGUF file into the store") },
+  { "verify", llmctl_verify, "MODEL...", N_("Check that models are what was imported") },
+  { "pin", llmctl_pin, "MODEL...", N_("Keep models from garbage collection") },
+  { "unpin", llmctl_unpin, "MODEL...", N_("Let garbage collection have models again") },
+  { "delete", llmctl_delete, "MODEL...", N_("Delete models from the store") },
   { "run", llmctl_run, "[MODEL] [PROMPT...]", N_("Answer a prompt, or chat when there is none") },
   { "embed", llmctl_embed, "MODEL [TEXT...|-]", N_("Turn texts into vectors of numbers") },
   { "ps", llmctl_ps, "", N_("List the models that are loaded") },
@@ -30,6 +35,26 @@ llmctl_fail (const GError *error)
 {
   g_printerr ("llmctl: %s\n", error->message);
   return 1;
+}
+
+void
+llmctl_show_progress (const char *phase, guint64 done, guint64 total, gpointer user_data)
+{
+  guint percent = total > 0 ? (guint) (100.0 * (double) done / (double) total) : 100;
+  char bar[31] = { 0 };
+
+  if (!isatty (STDERR_FILENO))
+    return;
+  memset (bar, '.', 30);
+  memset (bar, '#', percent * 30 / 100);
+  g_printerr ("\r%-8s [%s] %3u %%", phase, bar, percent);
+}
+
+void
+llmctl_end_progress (void)
+{
+  if (isatty (STDERR_FILENO))
+    g_printerr ("\n");
 }
 
 LlmClient *

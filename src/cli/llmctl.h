@@ -17,6 +17,10 @@ typedef int (*LlmCtlCommand) (LlmCtl *ctl, int argc, char **argv);
 int llmctl_list (LlmCtl *ctl, int argc, char **argv);
 int llmctl_show (LlmCtl *ctl, int argc, char **argv);
 int llmctl_import (LlmCtl *ctl, int argc, char **argv);
+int llmctl_verify (LlmCtl *ctl, int argc, char **argv);
+int llmctl_pin (LlmCtl *ctl, int argc, char **argv);
+int llmctl_unpin (LlmCtl *ctl, int argc, char **argv);
+int llmctl_delete (LlmCtl *ctl, int argc, char **argv);
 int llmctl_run (LlmCtl *ctl, int argc, char **argv);
 int llmctl_embed (LlmCtl *ctl, int argc, char **argv);
 int llmctl_ps (LlmCtl *ctl, int argc, char **argv);
@@ -27,5 +31,8 @@ int llmctl_status (LlmCtl *ctl, int argc, char **argv);
 LlmClient *llmctl_connect (LlmCtl *ctl);
 /* Prints "llmctl: MESSAGE"; returns 1. */
 int llmctl_fail (const GError *error);
+/* An LlmClientProgress: a bar, on a terminal; and the end of its line. */
+void llmctl_show_progress (const char *phase, guint64 done, guint64 total, gpointer user_data);
+void llmctl_end_progress (void);
 /* Parses a command's own options; argv keeps the operands. FALSE: complained. */
 gboolean llmctl_parse (const char *command, const char *operands, const char *summary, const GOptionEntry *entries, int *argc, char ***argv);

@@ -176,13 +176,14 @@ tell_cancel (Request *r)
 
 /* Makes the call (whose options hold the handle token) and waits for Finished. */
 static GVariant *
-run_request (Request *r, const char *method, GVariant *params, GUnixFDList *fds, GCancellable *cancellable, GError **error)
+run_request_at (Request *r, const char *path, const char *interface, const char *method, GVariant *params, GUnixFDList *fds, GCancellable *cancellable,
+                GError **error)
 {
   LlmClient *self = r->client;
   guint watch = 0, subscription = g_dbus_connection_signal_subscribe (self->bus, LLM_BUS_NAME, LLM_IFACE, NULL, LLM_OBJECT_PATH, NULL,
                                                                       G_DBUS_SIGNAL_FLAGS_NONE, on_signal, r, NULL);
   gulong handler = cancellable != NULL ? g_cancellable_connect (cancellable, G_CALLBACK (on_cancelled), g_main_context_default (), NULL) : 0;
-  g_autoptr (GVariant) reply = call_at (self, LLM_OBJECT_PATH, LLM_IFACE, method, params, fds, error);
+  g_autoptr (GVariant) reply = call_at (self, path, interface, method, params, fds, error);
   g_autoptr (GError) more_error = NULL;
   gboolean told = FALSE;
 
@@ -215,6 +216,12 @@ run_request (Request *r, const char *method, GVariant *params, GUnixFDList *fds,
   return NULL;
 }
 
+static GVariant *
+run_request (Request *r, const char *method, GVariant *params, GUnixFDList *fds, GCancellable *cancellable, GError **error)
+{
+  return run_request_at (r, LLM_OBJECT_PATH, LLM_IFACE, method, params, fds, cancellable, error);
+}
+
 /* A token of our own, its path, and the options with it. */
 static GVariant *
 begin_request (Request *r, LlmClient *self, GVariant *options)
@@ -237,6 +244,42 @@ llm_client_stream (LlmClient *self, const char *model, GVariant *messages, GVari
   GVariant *with_token = begin_request (&r, self, options);
   GVariant *result = run_request (&r, "Stream", g_variant_new ("(s@aa{sv}@a{sv})", model, messages, with_token), NULL, cancellable, error);
 
+  request_clear (&r);
+  return result;
+}
+
+/* ---- models ---- */
+
+static char *
+model_path (LlmClient *self, const char *name, GError **error)
+{
+  g_autoptr (GVariant) reply = llm_client_call (self, "GetModel", g_variant_new ("(s)", name), error);
+  char *path = NULL;
+
+  if (reply != NULL)
+    g_variant_get (reply, "(o)", &path);
+  return path;
+}
+
+GVariant *
+llm_client_call_model (LlmClient *self, const char *name, const char *method, GVariant *params, GError **error)
+{
+  g_autoptr (GVariant) held = g_variant_ref_sink (params);
+  g_autofree char *path = model_path (self, name, error);
+
+  return path != NULL ? call_at (self, path, LLM_IFACE_MODEL, method, held, NULL, error) : NULL;
+}
+
+GVariant *
+llm_client_verify (LlmClient *self, const char *name, LlmClientProgress progress, gpointer user_data, GCancellable *cancellable, GError **error)
+{
+  g_autofree char *path = model_path (self, name, error);
+  Request r = { .progress = progress, .user_data = user_data };
+  GVariant *result;
+
+  if (path == NULL)
+    return NULL;
+  result = run_request_at (&r, path, LLM_IFACE_MODEL, "Verify", g_variant_new ("(@a{sv})", begin_request (&r, self, NULL)), NULL, cancellable, error);
   request_clear (&r);
   return result;
 }
@@ -314,8 +357,6 @@ llm_client_embed (LlmClient *self, const char *model, GVariant *inputs, GVariant
   request_clear (&r);
   return bytes;
 }
-
-/* ---- importing ---- */
 
 /* ---- importing: a call per LLM_MAX_IMPORT_FDS files, the next one when the service has copied those of the last ---- */
 

@@ -27,6 +27,9 @@ GVariant *llm_client_get (LlmClient *self, const char *property, GError **error)
 /* The devices: a{oa{sa{sv}}} of the ObjectManager. (transfer full) */
 GVariant *llm_client_objects (LlmClient *self, GError **error);
 
+/* A method of the model @name's object that answers at once. @params floating. (transfer full) */
+GVariant *llm_client_call_model (LlmClient *self, const char *name, const char *method, GVariant *params, GError **error);
+
 typedef void (*LlmClientToken) (const char *channel, const char *text, gpointer user_data);
 typedef void (*LlmClientProgress) (const char *phase, guint64 done, guint64 total, gpointer user_data);
 
@@ -40,6 +43,8 @@ GBytes *llm_client_embed (LlmClient *self, const char *model, GVariant *inputs, 
  * is over the bytes of all. Returns the result a{sv}. (transfer full) */
 GVariant *llm_client_import (LlmClient *self, const char *const *paths, const char *name, LlmClientProgress progress, gpointer user_data,
                              GCancellable *cancellable, GError **error);
+/* Hashes the files of the model @name again. Returns the result a{sv}, or IntegrityFailed. (transfer full) */
+GVariant *llm_client_verify (LlmClient *self, const char *name, LlmClientProgress progress, gpointer user_data, GCancellable *cancellable, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmClient, llm_client_free)
 

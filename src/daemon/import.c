@@ -20,7 +20,7 @@
 struct _LlmImport {
   LlmBroker *broker;
   LlmRequest *request; /* NULL for bundled files */
-  char *name;
+  char *name, *source, *version;
   GPtrArray *blobs;    /* LlmStoreBlob (owned), in the order in which they were sent */
   GQueue waiting;      /* GUnixFDList (owned) that are to be copied */
   GUnixFDList *copying;
@@ -98,6 +98,8 @@ import_free (LlmImport *import)
   g_clear_pointer (&import->request, llm_request_unref);
   g_ptr_array_unref (import->blobs);
   g_free (import->name);
+  g_free (import->source);
+  g_free (import->version);
   g_free (import);
 }
 
@@ -196,7 +198,7 @@ commit (LlmImport *import, GVariant *info, GError **error)
 {
   g_autoptr (GPtrArray) ordered = in_order (import, info, error);
   g_auto (GVariantDict) kept = G_VARIANT_DICT_INIT (info);
-  LlmStoreOrigin origin = { import->request != NULL ? "import" : "bundled", "", import->request != NULL ? import->request->uid : 0 };
+  LlmStoreOrigin origin = { import->source, import->version, import->request != NULL ? import->request->uid : 0 };
 
   if (ordered == NULL)
     return FALSE;
@@ -308,13 +310,15 @@ go_on (LlmImport *import)
 }
 
 static LlmImport *
-import_new (LlmBroker *broker, LlmRequest *request, const char *name)
+import_new (LlmBroker *broker, LlmRequest *request, const char *name, const char *source, const char *version)
 {
   LlmImport *import = g_new0 (LlmImport, 1);
 
   import->broker = broker;
   import->request = request;
   import->name = g_strdup (name);
+  import->source = g_strdup (source);
+  import->version = g_strdup (version);
   import->blobs = g_ptr_array_new_with_free_func ((GDestroyNotify) llm_store_blob_free);
   g_queue_init (&import->waiting);
   return import;
@@ -331,9 +335,9 @@ add_files (LlmImport *import, GUnixFDList *fds, gboolean more)
 }
 
 void
-llm_import_start (LlmRequest *request, GUnixFDList *fds, const char *name, gboolean more)
+llm_import_start (LlmRequest *request, GUnixFDList *fds, const char *name, const char *source, const char *version, gboolean more)
 {
-  request->import = import_new (request->broker, llm_request_ref (request), name);
+  request->import = import_new (request->broker, llm_request_ref (request), name, source, version);
   add_files (request->import, fds, more);
 }
 
@@ -423,6 +427,6 @@ llm_import_bundled (LlmBroker *broker)
       if (name == NULL || llm_store_has_bundled (broker->store, name, (const char *const *) paths))
         continue;
       broker->bundled_pending++;
-      llm_store_hash_bundled_async (broker->store, (const char *const *) paths, NULL, on_hashed, import_new (broker, NULL, name));
+      llm_store_hash_bundled_async (broker->store, (const char *const *) paths, NULL, on_hashed, import_new (broker, NULL, name, "bundled", ""));
     }
 }

@@ -23,6 +23,7 @@ typedef struct {
   LlmStoreModel *model; /* while loading and loaded (owned) */
   LlmStoreLease *lease; /* on its files, as long */
   GPtrArray *waiting;   /* GTask (owned), while loading */
+  gboolean stale;       /* its files were found to be damaged after it was loaded */
   guint users;
   gint64 used_us;       /* when its last user has ended */
   guint keep_alive_timer;
@@ -140,6 +141,7 @@ set_state (Load *load, LlmLoadState state)
       g_clear_pointer (&load->info, g_variant_unref);
       g_clear_pointer (&load->lease, llm_store_lease_free);
       g_clear_pointer (&load->model, llm_store_model_unref);
+      load->stale = FALSE;
     }
   llm_models_load_changed (load->loader->broker->models, load->digest);
 }
@@ -226,7 +228,7 @@ restart_keep_alive (Load *load)
   if (load->users > 0 || load->state != LLM_LOAD_LOADED)
     return;
   llm_settings_for_model (broker->settings, load->model->name, &settings);
-  if (llm_store_find (broker->store, load->digest) == NULL)
+  if (load->stale || llm_store_find (broker->store, load->digest) == NULL)
     load->keep_alive_timer = g_idle_add (on_keep_alive, load);
   else if (settings.keep_alive > 0)
     load->keep_alive_timer = g_timeout_add_seconds (settings.keep_alive, on_keep_alive, load);
@@ -267,7 +269,8 @@ llm_loader_store_changed (LlmLoader *self)
       Load *load = value;
       LlmStoreModel *model = llm_store_find (self->broker->store, load->digest);
 
-      if (model == NULL)
+      load->stale = load->stale || (load->model != NULL && !llm_store_check (self->broker->store, load->model, NULL));
+      if (model == NULL || load->stale)
         restart_keep_alive (load);
       else if (load->model != NULL && llm_store_find (self->broker->store, load->model->name) != load->model)
         take_over (load, model);
@@ -422,6 +425,41 @@ on_promise_kept (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+/* Its files are whole, says a hash, or the error tells. */
+static void
+on_verified (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autofree Answer *answer = user_data;
+  g_autofree char *digest = answer->digest;
+  LlmLoader *self = answer->loader;
+  Load *load = g_hash_table_lookup (self->loads, digest);
+  g_autoptr (GError) error = NULL;
+
+  if (!llm_store_verify_finish (self->broker->store, result, &error) && g_error_matches (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED))
+    llm_models_damage_changed (self->broker->models);
+  if (answer->generation != self->generation) /* lost() has settled it */
+    return;
+  if (error == NULL && start (self, load, load->model, &error))
+    return;
+  set_state (load, LLM_LOAD_UNLOADED);
+  settle (load, error);
+}
+
+/* Hashes files first that somebody has been at since they were imported. */
+static gboolean
+begin (LlmLoader *self, Load *load, LlmStoreModel *model, GError **error)
+{
+  Answer *answer;
+
+  if (!llm_store_model_is_touched (model))
+    return start (self, load, model, error);
+  g_debug ("model %s: its files were touched; they are verified", load->digest);
+  answer = g_new0 (Answer, 1);
+  *answer = (Answer) { self, g_strdup (load->digest), self->generation };
+  llm_store_verify_async (self->broker->store, model, NULL, NULL, NULL, on_verified, answer);
+  return TRUE;
+}
+
 void
 llm_loader_ensure_async (LlmLoader *self, LlmStoreModel *model, GAsyncReadyCallback callback, gpointer user_data)
 {
@@ -429,6 +467,16 @@ llm_loader_ensure_async (LlmLoader *self, LlmStoreModel *model, GAsyncReadyCallb
   Load *load = find_or_add (self, model->digest);
   GError *error = NULL;
 
+  if (!llm_store_check (self->broker->store, model, &error))
+    {
+      g_task_return_error (task, error);
+      return;
+    }
+  if (load->state == LLM_LOAD_LOADED && load->stale)
+    {
+      g_task_return_new_error (task, LLM_ERROR, LLM_ERROR_BUSY, "the damaged files of %s are still in use; try again later", model->name);
+      return;
+    }
   if (load->state == LLM_LOAD_LOADED)
     {
       g_clear_handle_id (&load->promise, g_source_remove);
@@ -436,7 +484,7 @@ llm_loader_ensure_async (LlmLoader *self, LlmStoreModel *model, GAsyncReadyCallb
       g_task_return_pointer (task, g_variant_ref (load->info), (GDestroyNotify) g_variant_unref);
       return;
     }
-  if (load->state == LLM_LOAD_UNLOADED && !start (self, load, model, &error))
+  if (load->state == LLM_LOAD_UNLOADED && !begin (self, load, model, &error))
     {
       g_task_return_error (task, error);
       return;

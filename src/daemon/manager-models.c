@@ -21,6 +21,7 @@ llm_manager_availability (LlmManagerCall *call, GError **error)
   g_autoptr (GError) missing = NULL;
   g_autoptr (LlmStoreModel) model = NULL;
   GVariantBuilder details;
+  gboolean damaged = FALSE;
 
   if (options == NULL)
     return FALSE;
@@ -34,13 +35,14 @@ llm_manager_availability (LlmManagerCall *call, GError **error)
     }
   if (model != NULL)
     {
+      damaged = !llm_store_check (call->broker->store, model, NULL);
       g_variant_builder_add (&details, "{sv}", "name", g_variant_new_string (model->name));
       g_variant_builder_add (&details, "{sv}", "digest", g_variant_new_string (model->digest));
       g_variant_builder_add (&details, "{sv}", "size", g_variant_new_uint64 (model->size));
       g_variant_builder_add (&details, "{sv}", "state",
-                             g_variant_new_string (llm_load_state_name (llm_loader_state (call->broker->loader, model->digest))));
+                             g_variant_new_string (damaged ? "damaged" : llm_load_state_name (llm_loader_state (call->broker->loader, model->digest))));
     }
-  g_dbus_method_invocation_return_value (call->invocation, g_variant_new ("(sa{sv})", model != NULL ? "available" : "unavailable", &details));
+  g_dbus_method_invocation_return_value (call->invocation, g_variant_new ("(sa{sv})", model != NULL && !damaged ? "available" : "unavailable", &details));
   return TRUE;
 }
 
@@ -70,7 +72,7 @@ llm_manager_get_model (LlmManagerCall *call, GError **error)
 typedef struct {
   LlmBroker *broker;
   guint32 uid;
-  char *sender, *name, *handle_token;
+  char *sender, *name, *handle_token, *source, *version;
   GUnixFDList *fds; /* charged */
   gboolean more;
   GDBusMethodInvocation *invocation;
@@ -89,7 +91,7 @@ on_import_authorized (GObject *source, GAsyncResult *result, gpointer user_data)
   if (request != NULL)
     {
       g_dbus_method_invocation_return_value (import->invocation, g_variant_new ("(o)", request->path));
-      llm_import_start (request, import->fds, import->name, import->more);
+      llm_import_start (request, import->fds, import->name, import->source, import->version, import->more);
     }
   else
     {
@@ -99,6 +101,8 @@ on_import_authorized (GObject *source, GAsyncResult *result, gpointer user_data)
   g_free (import->sender);
   g_free (import->name);
   g_free (import->handle_token);
+  g_free (import->source);
+  g_free (import->version);
   g_free (import);
 }
 
@@ -127,7 +131,7 @@ llm_manager_import (LlmManagerCall *call, GError **error)
 {
   g_autoptr (GVariant) options = llm_manager_options_at (call, 2, LLM_OPTIONS_IMPORT, error), handles = g_variant_get_child_value (call->params, 0);
   g_autofree char *name = options != NULL ? llm_store_normalize_name (llm_manager_string_at (call, 1), error) : NULL;
-  const char *append_to = NULL, *handle_token = NULL;
+  const char *append_to = NULL, *handle_token = NULL, *source = "import", *version = "";
   gboolean more = FALSE;
   GUnixFDList *fds;
   ImportCall *import;
@@ -137,6 +141,10 @@ llm_manager_import (LlmManagerCall *call, GError **error)
   g_variant_lookup (options, "handle-token", "&s", &handle_token);
   g_variant_lookup (options, "append-to", "&o", &append_to);
   g_variant_lookup (options, "more", "b", &more);
+  g_variant_lookup (options, "source", "&s", &source);
+  g_variant_lookup (options, "version", "&s", &version);
+  if (strcmp (source, "bundled") == 0)
+    return llm_error_fail (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "source: \"bundled\" is what comes with the system's packages; leave it out");
   if (append_to != NULL && handle_token != NULL)
     {
       g_set_error (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "handle-token and append-to exclude each other: %s has its name already", append_to);
@@ -148,8 +156,8 @@ llm_manager_import (LlmManagerCall *call, GError **error)
   if (append_to != NULL)
     return append_to_import (call, append_to, fds, name, more, error);
   import = g_new0 (ImportCall, 1);
-  *import = (ImportCall) { call->broker, call->caller->uid, g_strdup (call->caller->name), g_steal_pointer (&name), g_strdup (handle_token), fds, more,
-                           call->invocation };
+  *import = (ImportCall) { call->broker, call->caller->uid, g_strdup (call->caller->name), g_steal_pointer (&name), g_strdup (handle_token), g_strdup (source), g_strdup (version),
+                           fds, more, call->invocation };
   llm_authorizer_check_async (call->broker->connection, LLM_ACTION_IMPORT, call->broker->session, call->caller->name, call->caller->uid,
                               on_import_authorized, import);
   return TRUE;

@@ -5,10 +5,7 @@
 
 #include "base/error.h"
 #include "base/names.h"
-#include "daemon/authorizer.h"
 #include "daemon/loader.h"
-#include "daemon/options.h"
-#include "daemon/request.h"
 #include "public-interface.h"
 
 struct _LlmModels {
@@ -83,8 +80,12 @@ get_property (LlmModels *self, const LlmStoreModel *model, const char *name)
     return info_value (model, "context-length", "u", g_variant_new_uint32 (0));
   if (strcmp (name, "Capabilities") == 0)
     return info_value (model, "capabilities", "as", g_variant_new_strv (nothing, 0));
+  if (strcmp (name, "Version") == 0)
+    return g_variant_new_string (model->version);
+  if (strcmp (name, "Pinned") == 0)
+    return g_variant_new_boolean (model->pinned);
   if (strcmp (name, "State") == 0)
-    return g_variant_new_string (llm_load_state_name (llm_loader_state (self->broker->loader, model->digest)));
+    return g_variant_new_string (!llm_store_check (self->broker->store, model, NULL) ? "damaged" : llm_load_state_name (llm_loader_state (self->broker->loader, model->digest)));
   return g_variant_new_uint64 (llm_loader_memory_bytes (self->broker->loader, model->digest));
 }
 
@@ -113,167 +114,13 @@ on_get_property (GDBusConnection *connection, const char *sender, const char *pa
   return g_variant_take_ref (get_property (object->models, object->model, name));
 }
 
-/* ---- methods: find the caller, check the options, ask the authorizer, act ---- */
-
-typedef enum { METHOD_LOAD, METHOD_UNLOAD, METHOD_DELETE } Method;
-
-typedef struct {
-  LlmBroker *broker;
-  LlmStoreModel *model;
-  Method method;
-  char *handle_token;
-  GDBusMethodInvocation *invocation;
-  char *sender;
-} Call;
-
-static void
-call_free (Call *call)
-{
-  llm_store_model_unref (call->model);
-  g_free (call->handle_token);
-  g_free (call->sender);
-  g_free (call);
-}
-
-static void
-on_load_done (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  g_autoptr (LlmRequest) request = user_data;
-  GError *error = NULL;
-  g_autoptr (GVariant) info = llm_loader_ensure_finish (NULL, result, &error);
-
-  llm_request_end (request, info, error);
-}
-
-static void
-do_load (Call *call)
-{
-  LlmCaller *caller = llm_callers_find (call->broker->callers, call->sender);
-  GError *error = NULL;
-  LlmRequest *request = caller != NULL ? llm_request_new (call->broker, caller, LLM_KIND_LOAD, call->handle_token, &error) : NULL;
-
-  if (request == NULL)
-    {
-      llm_broker_return_error (call->invocation, error != NULL ? error : g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "you are gone"));
-      return;
-    }
-  g_dbus_method_invocation_return_value (call->invocation, g_variant_new ("(o)", request->path));
-  llm_request_set_state (request, LLM_STATE_LOADING, "asked for");
-  llm_loader_ensure_async (call->broker->loader, call->model, on_load_done, request);
-}
-
-/* What the caller has seen under that name, and nothing that was imported meanwhile. */
-static gboolean
-delete_model (Call *call, GError **error)
-{
-  const LlmStoreModel *now = llm_store_find (call->broker->store, call->model->name);
-  gboolean ok;
-
-  if (now != NULL && strcmp (now->digest, call->model->digest) != 0)
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND, "%s was replaced by another model meanwhile", now->name);
-      return FALSE;
-    }
-  ok = llm_store_delete (call->broker->store, call->model->name, error);
-  llm_models_sync (call->broker->models);
-  return ok;
-}
-
-static void
-on_unload_done (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Call *call = user_data;
-  GError *error = NULL;
-  gboolean ok = llm_loader_unload_finish (NULL, result, &error);
-
-  if (ok && call->method == METHOD_DELETE)
-    ok = delete_model (call, &error);
-  if (ok)
-    g_dbus_method_invocation_return_value (call->invocation, NULL);
-  else
-    llm_broker_return_error (call->invocation, error);
-  call_free (call);
-}
-
-/* Whether the weights of @model have another name too, which goes on. */
-static gboolean
-has_other_name (LlmBroker *broker, const LlmStoreModel *model)
-{
-  g_autoptr (GPtrArray) list = llm_store_list (broker->store);
-
-  for (guint i = 0; i < list->len; i++)
-    {
-      const LlmStoreModel *other = list->pdata[i];
-
-      if (strcmp (other->digest, model->digest) == 0 && strcmp (other->name, model->name) != 0)
-        return TRUE;
-    }
-  return FALSE;
-}
-
-static void
-on_authorized (GObject *source, GAsyncResult *result, gpointer user_data)
-{
-  Call *call = user_data;
-  GError *error = NULL;
-
-  if (!llm_authorizer_check_finish (result, &error))
-    llm_broker_return_error (call->invocation, error);
-  else if (call->method == METHOD_LOAD)
-    do_load (call);
-  else if (call->method == METHOD_DELETE && call->model->bundled)
-    llm_broker_return_error (call->invocation, g_error_new (LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "%s came with the system's packages; remove it there",
-                                                            call->model->name));
-  else if (call->method == METHOD_DELETE && has_other_name (call->broker, call->model))
-    {
-      if (delete_model (call, &error))
-        g_dbus_method_invocation_return_value (call->invocation, NULL);
-      else
-        llm_broker_return_error (call->invocation, error);
-    }
-  else
-    {
-      llm_loader_unload_async (call->broker->loader, call->model, on_unload_done, call);
-      return;
-    }
-  call_free (call);
-}
-
-static void
-on_caller (LlmCaller *caller, const GError *error, gpointer user_data)
-{
-  Call *call = user_data;
-
-  if (caller != NULL)
-    {
-      llm_authorizer_check_async (call->broker->connection, call->method == METHOD_LOAD ? LLM_ACTION_IMPORT : LLM_ACTION_MANAGE, call->broker->session,
-                                  call->sender, caller->uid, on_authorized, call);
-      return;
-    }
-  llm_broker_return_error (call->invocation, g_error_copy (error));
-  call_free (call);
-}
-
 static void
 on_method_call (GDBusConnection *connection, const char *sender, const char *path, const char *interface, const char *method, GVariant *params,
                 GDBusMethodInvocation *invocation, gpointer user_data)
 {
   Object *object = user_data;
-  g_autoptr (GVariant) raw = g_variant_get_child_value (params, 0);
-  Method which = strcmp (method, "Load") == 0 ? METHOD_LOAD : strcmp (method, "Unload") == 0 ? METHOD_UNLOAD : METHOD_DELETE;
-  GError *error = NULL;
-  g_autoptr (GVariant) options = llm_options_parse (which == METHOD_LOAD ? LLM_OPTIONS_REQUEST : LLM_OPTIONS_NONE, raw, &error);
-  Call *call;
 
-  if (options == NULL)
-    {
-      llm_broker_return_error (invocation, error);
-      return;
-    }
-  call = g_new0 (Call, 1);
-  *call = (Call) { object->models->broker, llm_store_model_ref (object->model), which, NULL, invocation, g_strdup (sender) };
-  g_variant_lookup (options, "handle-token", "s", &call->handle_token);
-  llm_callers_get (object->models->broker->callers, sender, on_caller, call);
+  llm_model_call (object->models->broker, object->model, invocation);
 }
 
 /* ---- objects ---- */
@@ -363,6 +210,19 @@ llm_models_sync (LlmModels *self)
   llm_loader_store_changed (self->broker->loader);
   default_model = llm_broker_default_model (self->broker);
   llm_broker_notify (self->broker, "DefaultModel", g_variant_new_string (default_model));
+}
+
+void
+llm_models_damage_changed (LlmModels *self)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, self->objects);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    if (!llm_store_check (self->broker->store, ((Object *) value)->model, NULL))
+      object_changed (value);
+  llm_loader_store_changed (self->broker->loader);
 }
 
 void

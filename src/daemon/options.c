@@ -36,7 +36,8 @@ static const Option detokenize[] = { { "show-special", "b", 0, 0, FALSE }, { NUL
 static const Option filter[] = { { "architecture", "s", 0, 0, FALSE }, { "capability", "s", 0, 0, FALSE }, { NULL } };
 static const Option request[] = { { "handle-token", "s", 0, 0, FALSE }, { NULL } };
 static const Option import[] = {
-  { "handle-token", "s", 0, 0, FALSE }, { "append-to", "o", 0, 0, FALSE }, { "more", "b", 0, 0, FALSE }, { NULL }
+  { "handle-token", "s", 0, 0, FALSE }, { "append-to", "o", 0, 0, FALSE }, { "more", "b", 0, 0, FALSE },
+  { "version", "s", 0, LLM_MAX_ORIGIN_BYTES, FALSE }, { "source", "s", 0, LLM_MAX_ORIGIN_BYTES, FALSE }, { NULL }
 };
 static const Option none[] = { { NULL } };
 static const Option *const tables[] = { generate, chat, embed, tokenize, detokenize, filter, request, import, none };
@@ -175,6 +176,8 @@ convert (const Option *o, GVariant *value, GError **error)
   if (strcmp (o->key, "pooling") == 0 && !is_pooling (g_variant_get_string (value, NULL)))
     return invalid (error, "pooling is \"%.*s\"; mean, cls or last is needed", llm_error_quote (g_variant_get_string (value, NULL), -1),
                     g_variant_get_string (value, NULL));
+  if (o->type[0] == 's' && o->max > 0 && g_variant_get_size (value) > o->max + 1)
+    return invalid (error, "%s is %" G_GSIZE_FORMAT " bytes long; at most %.0f are kept", o->key, g_variant_get_size (value) - 1, o->max);
   return value;
 }
 

@@ -8,7 +8,7 @@
 #include "base/names.h"
 #include "public-interface.h"
 
-static const char *const kind_names[] = { "generate", "chat", "stream", "import", "load", "embed" };
+static const char *const kind_names[] = { "generate", "chat", "stream", "import", "load", "embed", "verify" };
 static const char *const state_names[LLM_N_STATES] = { "waiting", "collecting", "loading", "queued", "prefill", "decode", "paused", "done" };
 
 #define BIT(state) (1u << LLM_STATE_##state)

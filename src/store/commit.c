@@ -81,12 +81,20 @@ sync_thread (GTask *task, gpointer source, gpointer folder, GCancellable *cancel
   g_task_return_boolean (task, TRUE);
 }
 
+void
+llm_store_sync_manifest (LlmStore *self, const LlmStoreModel *model)
+{
+  g_autofree char *path = llm_manifest_path (self->models_dir, model->name);
+  g_autoptr (GTask) sync = g_task_new (NULL, NULL, NULL, NULL);
+
+  g_task_set_task_data (sync, g_path_get_dirname (path), g_free);
+  g_task_run_in_thread (sync, sync_thread);
+}
+
 LlmStoreModel *
 llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error)
 {
   Commit *commit = g_task_get_task_data (G_TASK (result));
-  g_autofree char *path = llm_manifest_path (self->models_dir, commit->model->name);
-  g_autoptr (GTask) sync = NULL;
   LlmStoreModel *model = NULL;
 
   g_task_propagate_boolean (G_TASK (result), NULL);
@@ -101,8 +109,6 @@ llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error)
       return NULL;
     }
   g_clear_pointer (&commit->tmp, g_free);
-  sync = g_task_new (NULL, NULL, NULL, NULL);
-  g_task_set_task_data (sync, g_path_get_dirname (path), g_free);
-  g_task_run_in_thread (sync, sync_thread);
+  llm_store_sync_manifest (self, model);
   return model;
 }

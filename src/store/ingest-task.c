@@ -6,19 +6,14 @@
 #include <fcntl.h>
 
 #include "store/ingest.h"
+#include "store/progress.h"
 #include "store/store-private.h"
-
-#define PROGRESS_INTERVAL_US (G_USEC_PER_SEC / 10)
 
 typedef struct {
   GUnixFDList *fds; /* or */
   char **paths;     /* bundled */
   LlmIngestPlace place;
-  LlmStoreProgress progress;
-  gpointer progress_data;
-  guint64 before, total; /* bytes of the files before this one, and of all */
-  gint64 last_report;
-  GTask *task; /* (borrowed) the task whose data this is */
+  LlmProgress progress;
 } Ingest;
 
 static void
@@ -38,56 +33,10 @@ ingest_new (LlmStore *self, GTask *task)
   Ingest *ingest = g_new0 (Ingest, 1);
 
   ingest->place = (LlmIngestPlace) { g_strdup (self->blobs_dir), g_strdup (self->tmp_dir), llm_pending_ref (self->pending), self->keep_free };
-  ingest->task = task;
+  ingest->progress.task = task;
   g_task_set_task_data (task, ingest, (GDestroyNotify) ingest_free);
   g_task_set_check_cancellable (task, FALSE); /* a result that comes too late has to be discarded, not dropped */
   return ingest;
-}
-
-/* ---- progress ---- */
-
-typedef struct {
-  GTask *task; /* (owned): the callback cannot come after the task's */
-  guint64 done, total;
-} Report;
-
-static gboolean
-deliver_report (gpointer user_data)
-{
-  Report *report = user_data;
-  Ingest *ingest = g_task_get_task_data (report->task);
-
-  ingest->progress (report->done, report->total, ingest->progress_data);
-  return G_SOURCE_REMOVE;
-}
-
-static void
-report_free (gpointer user_data)
-{
-  Report *report = user_data;
-
-  g_object_unref (report->task);
-  g_free (report);
-}
-
-static void
-report_progress (guint64 done, guint64 total, gpointer user_data)
-{
-  Ingest *ingest = user_data;
-  gint64 now = g_get_monotonic_time ();
-  g_autoptr (GSource) source = NULL;
-  Report *report;
-
-  done += ingest->before;
-  if (done < ingest->total && now - ingest->last_report < PROGRESS_INTERVAL_US)
-    return;
-  ingest->last_report = now;
-  report = g_new (Report, 1);
-  *report = (Report) { g_object_ref (ingest->task), done, ingest->total };
-  source = g_idle_source_new ();
-  g_source_set_priority (source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (source, deliver_report, report, report_free);
-  g_source_attach (source, g_task_get_context (ingest->task));
 }
 
 /* ---- the work ---- */
@@ -118,13 +67,13 @@ copy_all (Ingest *ingest, GCancellable *cancellable, Outcome *outcome)
     {
       if (!llm_ingest_check_fd (fds[i], &size, &outcome->error))
         return;
-      ingest->total += size;
+      ingest->progress.total += size;
     }
   for (int i = 0; i < n; i++)
     {
-      if (!llm_ingest_copy (fds[i], &ingest->place, outcome->blobs, ingest->progress != NULL ? report_progress : NULL, ingest, cancellable, &outcome->error))
+      if (!llm_ingest_copy (fds[i], &ingest->place, outcome->blobs, llm_progress_report, &ingest->progress, cancellable, &outcome->error))
         return;
-      ingest->before += ((LlmStoreBlob *) outcome->blobs->pdata[i])->size;
+      ingest->progress.before += ((LlmStoreBlob *) outcome->blobs->pdata[i])->size;
     }
 }
 
@@ -181,8 +130,8 @@ llm_store_ingest_async (LlmStore *self, GUnixFDList *fds, LlmStoreProgress progr
 
   g_task_set_source_tag (task, llm_store_ingest_async);
   ingest->fds = g_object_ref (fds);
-  ingest->progress = progress;
-  ingest->progress_data = progress_data;
+  ingest->progress.callback = progress;
+  ingest->progress.user_data = progress_data;
   g_task_run_in_thread (task, ingest_thread);
 }
 

@@ -81,6 +81,12 @@ stream (int from, int to, guint64 size, LlmStoreProgress progress, gpointer prog
   return llm_hash_end (g_steal_pointer (&hash));
 }
 
+char *
+llm_ingest_hash (int fd, guint64 size, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable, GError **error)
+{
+  return stream (fd, -1, size, progress, progress_data, cancellable, error);
+}
+
 /* Shares the blocks where the file system can (btrfs, XFS): the clone is ours, nobody writes to it. */
 static gboolean
 clone_file (int from, int to, guint64 size)

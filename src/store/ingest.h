@@ -27,6 +27,9 @@ typedef struct {
 gboolean llm_ingest_copy (int fd, const LlmIngestPlace *place, GPtrArray *blobs, LlmStoreProgress progress, gpointer progress_data,
                           GCancellable *cancellable, GError **error);
 
+/* The digest of the @size bytes of @fd. (transfer full) */
+char *llm_ingest_hash (int fd, guint64 size, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable, GError **error);
+
 /* Only hashes the file at @path, which stays where it is. */
 LlmStoreBlob *llm_ingest_bundled (const char *path, GCancellable *cancellable, GError **error);
 

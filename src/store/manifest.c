@@ -162,6 +162,24 @@ llm_store_model_is_whole (const LlmStoreModel *self)
   return TRUE;
 }
 
+static gboolean
+is_touched (const LlmStoreBlob *blob)
+{
+  gint64 expected = blob->in_place ? blob->mtime : LLM_DISK_BLOB_MTIME;
+  struct stat st;
+
+  return expected != 0 && (blob->in_place ? stat (blob->path, &st) : lstat (blob->path, &st)) == 0 && llm_disk_mtime (&st) != expected;
+}
+
+gboolean
+llm_store_model_is_touched (const LlmStoreModel *self)
+{
+  for (guint i = 0; i < self->blobs->len; i++)
+    if (is_touched (self->blobs->pdata[i]))
+      return TRUE;
+  return FALSE;
+}
+
 char *
 llm_manifest_path (const char *models_dir, const char *name)
 {

@@ -146,6 +146,15 @@ unlink_thread (gpointer data)
   return NULL;
 }
 
+/* Under the lock. Its name in tmp/, or NULL with errno set. (transfer full) */
+static char *
+move_away (LlmPending *self, const char *path)
+{
+  g_autofree char *gone = g_strdup_printf ("%s/" GONE "%u", self->tmp_dir, self->n_gone++);
+
+  return rename (path, gone) == 0 ? g_steal_pointer (&gone) : NULL;
+}
+
 /* Under the lock. The file that is to be unlinked without it, or NULL. (transfer full) */
 static char *
 decide (LlmPending *self, const char *digest, LlmBlobFate fate)
@@ -159,13 +168,9 @@ decide (LlmPending *self, const char *digest, LlmBlobFate fate)
     }
   if (fate == LLM_BLOB_UNWANTED)
     {
-      gone = g_strdup_printf ("%s/" GONE "%u", self->tmp_dir, self->n_gone++);
-      if (rename (path, gone) < 0)
-        {
-          if (errno != ENOENT)
-            return NULL; /* the mark stays: the next start tries again */
-          g_clear_pointer (&gone, g_free);
-        }
+      gone = move_away (self, path);
+      if (gone == NULL && errno != ENOENT)
+        return NULL; /* the mark stays: the next start tries again */
     }
   remove_mark (self, digest);
   return g_steal_pointer (&gone);
@@ -183,6 +188,17 @@ give_back_space (LlmPending *self, char *gone)
   *work = (Unlink) { llm_pending_ref (self), gone };
   self->n_unlinking++;
   g_thread_unref (g_thread_new ("unlink", unlink_thread, work));
+}
+
+void
+llm_pending_remove_file (LlmPending *self, const char *path)
+{
+  char *gone;
+
+  g_mutex_lock (&self->lock);
+  gone = move_away (self, path);
+  give_back_space (self, gone);
+  g_mutex_unlock (&self->lock);
 }
 
 void

@@ -36,6 +36,8 @@ void llm_pending_settle (LlmPending *self, const char *digest, LlmBlobFate fate)
  * import stands: its settle() decides. */
 void llm_pending_mark (LlmPending *self, const char *digest);
 void llm_pending_drop (LlmPending *self, const char *digest, LlmBlobFate fate);
+/* The file @path goes, its space on a thread. */
+void llm_pending_remove_file (LlmPending *self, const char *path);
 /* Until all space is given back. */
 void llm_pending_wait (LlmPending *self);
 /* Whether an import stands on it. */

@@ -115,15 +115,19 @@ llm_store_open (const char *state_dir, const char *who, GError **error)
   self->models = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) llm_store_model_unref);
   self->leases = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->holder = g_build_filename (state_dir, "holder", NULL);
+  self->damaged_blobs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  self->quarantine_dir = g_build_filename (state_dir, "quarantine", NULL);
   self->blobs_dir = g_build_filename (state_dir, "blobs", NULL);
   self->models_dir = g_build_filename (state_dir, "models", NULL);
   self->tmp_dir = g_build_filename (state_dir, "tmp", NULL);
   self->pending = llm_pending_new (self->blobs_dir, self->tmp_dir);
   if (!make_folder (self->blobs_dir, error) || !make_folder (self->models_dir, error) || !make_folder (self->tmp_dir, error)
+      || !make_folder (self->quarantine_dir, error)
       || (self->lock_fd = llm_holder_lock (state_dir, self->holder, who, error)) < 0)
     return NULL;
   load_manifests (self);
   empty_tmp (self);
+  llm_store_load_quarantine (self);
   return g_steal_pointer (&self);
 }
 
@@ -138,11 +142,13 @@ llm_store_free (LlmStore *self)
 {
   g_hash_table_unref (self->models);
   g_hash_table_unref (self->leases);
+  g_hash_table_unref (self->damaged_blobs);
   llm_pending_wait (self->pending);
   llm_pending_unref (self->pending);
   g_free (self->blobs_dir);
   g_free (self->models_dir);
   g_free (self->tmp_dir);
+  g_free (self->quarantine_dir);
   if (self->lock_fd >= 0)
     {
       g_unlink (self->holder);
@@ -224,6 +230,7 @@ llm_store_statistics (LlmStore *self)
   g_variant_dict_insert (&dict, "models", "u", g_hash_table_size (self->models));
   g_variant_dict_insert (&dict, "bytes", "t", bytes);
   g_variant_dict_insert (&dict, "damaged-manifests", "u", self->damaged);
+  g_variant_dict_insert (&dict, "damaged-blobs", "u", g_hash_table_size (self->damaged_blobs));
   return g_variant_ref_sink (g_variant_dict_end (&dict));
 }
 
@@ -275,6 +282,24 @@ is_named (LlmStore *self, const char *digest)
   return FALSE;
 }
 
+gboolean
+llm_store_names_digest (LlmStore *self, const char *digest)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, self->models);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      const LlmStoreModel *model = value;
+
+      for (guint i = 0; i < model->blobs->len; i++)
+        if (strcmp (((LlmStoreBlob *) model->blobs->pdata[i])->digest, digest) == 0)
+          return TRUE;
+    }
+  return FALSE;
+}
+
 LlmBlobFate
 llm_store_fate (LlmStore *self, const char *digest)
 {
@@ -308,6 +333,8 @@ llm_store_drop_blobs (LlmStore *self, const LlmStoreModel *model)
 
       if (!blob->in_place)
         llm_pending_drop (self->pending, blob->digest, llm_store_fate (self, blob->digest));
+      if (!llm_store_names_digest (self, blob->digest))
+        llm_store_end_quarantine (self, blob->digest);
     }
 }
 
@@ -329,6 +356,7 @@ llm_store_add (LlmStore *self, LlmStoreModel *model, const char *tmp, GError **e
 
       if (!blob->in_place)
         llm_pending_settle (self->pending, blob->digest, LLM_BLOB_NAMED);
+      llm_store_end_quarantine (self, blob->digest); /* these bytes have just been hashed */
     }
   if (replaced != NULL)
     llm_store_drop_blobs (self, replaced);

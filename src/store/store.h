@@ -6,6 +6,8 @@
  *   models/<name>/<tag>.json  blobs or files in place, size, source, version, what Inspect found
  *   tmp/                      files under way, and a mark for every blob that no manifest names yet
  *                             or any more; emptied at start
+ *   quarantine/               blobs that are not what their name says, until they are imported again or
+ *                             their last model goes; empty files for those that are not ours
  *   holder                    who has it open
  *
  * A model is one blob, or the parts of a split model in their order; models may share blobs. The digest
@@ -105,6 +107,23 @@ void llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs,
                              GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 /* (transfer none) */
 LlmStoreModel *llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error);
+/* Hashes the files of @model again on a thread; LLM_ERROR_INTEGRITY_FAILED when they are not what was imported: such a file leaves
+ * blobs/ for quarantine/, or, in place, is remembered there, and is served no more (llm_store_check()) until the same bytes are
+ * imported again.  G_DBUS_ERROR_IO_ERROR: the disk does not say. @progress as for ingest. */
+void llm_store_verify_async (LlmStore *self, LlmStoreModel *model, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable,
+                             GAsyncReadyCallback callback, gpointer user_data);
+gboolean llm_store_verify_finish (LlmStore *self, GAsyncResult *result, GError **error);
+/* LLM_ERROR_INTEGRITY_FAILED when a file of @model is in quarantine. */
+gboolean llm_store_check (LlmStore *self, const LlmStoreModel *model, GError **error);
+/* Whether somebody has changed, or only touched, a file of @model since it was imported or verified: the time of its last change
+ * says so. Blocks (looks at local files). */
+gboolean llm_store_model_is_touched (const LlmStoreModel *self);
+
+/* Writes on a thread that garbage collection leaves the model @name alone, or may take it. ModelNotFound; Busy when it was replaced
+ * or changed meanwhile. */
+void llm_store_set_pinned_async (LlmStore *self, const char *name, gboolean pinned, GAsyncReadyCallback callback, gpointer user_data);
+gboolean llm_store_set_pinned_finish (LlmStore *self, GAsyncResult *result, GError **error);
+
 /* Removes the manifest and those of its blobs that no other names; leased ones later.  ModelNotFound; NotSupported for a bundled one. */
 gboolean llm_store_delete (LlmStore *self, const char *name, GError **error);
 /* Removes the manifests of bundled models whose files were uninstalled. Blocks (looks at local files). */
@@ -120,7 +139,7 @@ void llm_store_lease_free (LlmStoreLease *lease);
 /* Whether the blob @digest may not be deleted: a manifest names it, it is leased, or an import stands on it. */
 gboolean llm_store_holds_blob (LlmStore *self, const char *digest);
 
-/* a{sv}: models u, bytes t (shared ones once), damaged-manifests u. (transfer full) */
+/* a{sv}: models u, bytes t (shared ones once), damaged-manifests u, damaged-blobs u (in quarantine). (transfer full) */
 GVariant *llm_store_statistics (LlmStore *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmStore, llm_store_free)

@@ -114,12 +114,35 @@ do_discard (Fixture *f)
     check_error (error);
 }
 
+static gboolean pinning;
+
+static void
+on_pinned (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Fixture *f = user_data;
+  g_autoptr (GError) error = NULL;
+
+  if (!llm_store_set_pinned_finish (f->store, result, &error) && !g_error_matches (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND))
+    check_error (error);
+  pinning = FALSE;
+}
+
+static void
+do_pin (Fixture *f)
+{
+  pinning = TRUE;
+  llm_store_set_pinned_async (f->store, "m:1", TRUE, on_pinned, f);
+  while (pinning)
+    g_main_context_iteration (NULL, TRUE);
+}
+
 static const struct {
   const char *name;
   void (*run) (Fixture *f);
 } scenarios[] = {
   { "import", do_import }, { "replace", do_replace },           { "heal", do_heal },
   { "delete", do_delete }, { "delete-leased", do_delete_leased }, { "discard", do_discard },
+  { "pin", do_pin },
 };
 
 static int
