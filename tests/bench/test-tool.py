@@ -19,7 +19,7 @@ MARKDOWN, TABLE, PEER = (os.path.join(os.path.dirname(os.path.abspath(__file__))
 
 def run(*command, fails=None):
     """-> standard output; @fails: exit status and a part of the message."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     if fails is None:
         assert done.returncode == 0, done.stderr
     else:

@@ -15,6 +15,8 @@ from gi.repository import Gio, GLib
 NAME, PATH = 'org.local.LLM', '/org/local/LLM'
 MODEL = 'tiny-stories'
 PROMPT = 'Once upon a time'
+ENDLESS = dict(temperature=2.0, logit_bias=GLib.Variant('a{ud}', {1022: -100.0, 1023: -100.0}))  # until the context is full
+PATIENCE = 180  # seconds; nothing here takes two on a quiet machine
 
 SYSTEM_BUS = '''<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -32,6 +34,9 @@ def v(**options):
     """Options as a{sv}; underscores are hyphens."""
     out = {}
     for key, value in options.items():
+        if isinstance(value, GLib.Variant):
+            out[key.replace('_', '-')] = value
+            continue
         kind = {bool: 'b', int: 'x' if isinstance(value, int) and abs(value) >= 1 << 31 else 'i', float: 'd', str: 's', list: 'as'}[type(value)]
         out[key.replace('_', '-')] = GLib.Variant(kind, value)
     return out
@@ -98,7 +103,7 @@ class Service:
     def has_name(self):
         assert self.process.poll() is None, self.log()
         return self.connection.call_sync('org.freedesktop.DBus', '/', 'org.freedesktop.DBus', 'NameHasOwner', GLib.Variant('(s)', (NAME,)),
-                                         None, 0, 10000, None).unpack()[0]
+                                         None, 0, 60000, None).unpack()[0]
 
     def log(self):
         with open(self.log_path, errors='replace') as log:
@@ -110,7 +115,7 @@ class Service:
     def __exit__(self, kind, value, traceback):
         self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(30)
+            status = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = 'hung'
@@ -133,7 +138,7 @@ class Service:
         with open(f'/proc/{self.process.pid}/statm') as f:
             return int(f.read().split()[1]) * os.sysconf('SC_PAGESIZE')
 
-    def call(self, method, signature=None, arguments=(), connection=None, path=PATH, interface=NAME, fds=None, timeout=120000):
+    def call(self, method, signature=None, arguments=(), connection=None, path=PATH, interface=NAME, fds=None, timeout=PATIENCE * 1000):
         reply, _ = (connection or self.connection).call_with_unix_fd_list_sync(
             NAME, path, interface, method, GLib.Variant(signature, arguments) if signature else None, None, 0, timeout, fds, None)
         return reply.unpack()
@@ -167,7 +172,7 @@ class Stream:
         elif name == 'Finished':
             self.finished = values[1:]
 
-    def wait(self, timeout=120):
+    def wait(self, timeout=PATIENCE):
         spin(lambda: self.finished is not None, timeout)
         self.connection.signal_unsubscribe(self.subscription)
         return self.finished
@@ -190,14 +195,14 @@ def answers(path):
         return s.connect_ex(path) == 0
 
 
-def wait_for(condition, timeout=30):
+def wait_for(condition, timeout=PATIENCE):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, 'it did not happen in time'
         time.sleep(0.01)
 
 
-def spin(condition, timeout=60):
+def spin(condition, timeout=PATIENCE):
     """Runs the main loop until the condition holds."""
     context, end = GLib.MainContext.default(), time.monotonic() + timeout
     ticker = GLib.timeout_add(5, lambda: True)

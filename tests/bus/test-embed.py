@@ -148,7 +148,7 @@ class Embed(unittest.TestCase):
         done = []
         text = 'word ' * 200
         self.service.connection.call(h.NAME, h.PATH, h.NAME, 'Embed', GLib.Variant('(sasa{sv})', ('', [text] * 1000, h.v(handle_token=token, dimensions=1))),
-                                     None, 0, 120000, None, lambda c, r: done.append(h.error_name(c.call_finish, r)))
+                                     None, 0, h.PATIENCE * 1000, None, lambda c, r: done.append(h.error_name(c.call_finish, r)))
         path = f"{h.PATH}/request/{self.service.connection.get_unique_name()[1:].replace('.', '_')}/{token}"
         kind = lambda: self.service.call('Get', '(ss)', (h.NAME + '.Request', 'Kind'), path=path, interface='org.freedesktop.DBus.Properties')[0]
         h.wait_for(lambda: h.error_name(kind)[0] is None)  # GDBus looks for the object when the call arrives, before the main loop has come to Embed
@@ -164,7 +164,7 @@ class Embed(unittest.TestCase):
         done = []
         text = 'word ' * 200
         self.service.connection.call(h.NAME, h.PATH, h.NAME, 'Embed', GLib.Variant('(sasa{sv})', ('', [text] * 40, h.v(dimensions=1))),
-                                     None, 0, 120000, None, lambda c, r: done.append(c.call_finish(r).unpack()))
+                                     None, 0, h.PATIENCE * 1000, None, lambda c, r: done.append(c.call_finish(r).unpack()))
         h.spin(lambda: self.service.statistics()['broker']['requests-live'] > 0)
         os.kill(self.service.engine_pid(), 9)
         h.spin(lambda: done)  # asked again of the next engine
@@ -189,7 +189,7 @@ class Embed(unittest.TestCase):
 
     def test_llmctl(self):
         def run(*args, status=0, **kwargs):
-            done = subprocess.run([os.environ['LLMCTL'], *args], env=dict(self.service.bus.environment(), LC_ALL='C.UTF-8'), capture_output=True, timeout=60, **kwargs)
+            done = subprocess.run([os.environ['LLMCTL'], *args], env=dict(self.service.bus.environment(), LC_ALL='C.UTF-8'), capture_output=True, timeout=h.PATIENCE, **kwargs)
             self.assertEqual(done.returncode, status, done.stderr)
             return done
         rows, _ = self.embed(TEXTS[:2])

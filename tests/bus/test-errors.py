@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Everything a client can do wrong gets its typed error, and the service goes on."""
 import os
+import signal
 import struct
 import tempfile
 import unittest
@@ -77,10 +78,13 @@ class Errors(unittest.TestCase):
         self.assertGreater(call('CountTokens', '(saa{sv}a{sv})', ('', h.user('Once upon a time'), {}))[0], 3)
 
     def test_handle_token_in_use(self):
+        self.service.generate(max_tokens=1)
+        os.kill(self.service.engine_pid(), signal.SIGSTOP)  # so that it does not end
         stream = h.Stream(self.service, h.user(h.PROMPT), handle_token='mine', max_tokens=400)
         self.assertTrue(stream.path.endswith('/mine'))
         self.expect('InvalidArgs', self.service.call, 'Stream', '(saa{sv}a{sv})', ('', h.user('x'), h.v(handle_token='mine')), says=['handle-token'])
         self.service.call('Cancel', None, (), path=stream.path, interface=h.NAME + '.Request')
+        os.kill(self.service.engine_pid(), signal.SIGCONT)
         self.assertTrue(stream.wait()[0].endswith('.Cancelled'))
 
     def test_deadline(self):
@@ -139,7 +143,7 @@ class Errors(unittest.TestCase):
         self.expect('NotSupported', self.import_bytes, data.replace(b'\x05\0\0\0\0\0\0\0llama', b'\x05\0\0\0\0\0\0\0klama', 1), says=['klama'])
         self.assertEqual([m[1] for m in self.service.call('ListModels', '(a{sv})', ({},))[0]], ['tiny-stories:latest'])
         self.assertEqual(os.listdir(os.path.join(self.service.state, 'blobs')), [])
-        h.wait_for(lambda: os.listdir(os.path.join(self.service.state, 'tmp')) == [], 5)
+        h.wait_for(lambda: os.listdir(os.path.join(self.service.state, 'tmp')) == [])
 
     def test_import_and_delete(self):
         result = self.import_bytes(self.bundled())

@@ -199,7 +199,7 @@ class Fuzzer:
         connections, self.connections = self.connections, []
         for connection in connections:
             connection.close_sync(None)
-        h.wait_for(lambda: self.service.statistics()['broker']['requests-live'] == 0, 60)
+        h.wait_for(lambda: self.service.statistics()['broker']['requests-live'] == 0)
         shutil.rmtree(self.descriptors.folder)
 
 
@@ -210,7 +210,7 @@ def count_fds(pid):
 def settled(service):
     """An answer, and the broker's descriptors and memory when it has nothing to do."""
     text = service.generate(temperature=0, max_tokens=16)[0]
-    h.wait_for(lambda: service.statistics()['broker']['clients'] <= 1, 30)
+    h.wait_for(lambda: service.statistics()['broker']['clients'] <= 1)
     return text, count_fds(service.process.pid), service.rss()
 
 
@@ -232,7 +232,7 @@ def main():
         print(f'{fuzzer.sent} calls in {took:.0f} s with seed {SEED}; fds {fds} -> {fds_now}, RSS {rss >> 10} -> {rss_now >> 10} KiB')
         print(dict(fuzzer.names.most_common()))
         assert again == text, 'the answer is another one'
-        h.wait_for(lambda: count_fds(service.process.pid) <= fds, 30)
+        h.wait_for(lambda: count_fds(service.process.pid) <= fds)
         assert sanitized or rss_now <= rss + RSS_SLACK, 'the broker has grown'
         assert service.statistics()['broker']['engine-losses'] == 0, 'an engine was lost'
         now = service.connection.call_sync('org.freedesktop.DBus', '/', 'org.freedesktop.DBus', 'GetNameOwner', GLib.Variant('(s)', (h.NAME,)), None, 0, -1, None)

@@ -22,7 +22,7 @@ class LlmCtl(unittest.TestCase):
 
     def run_ctl(self, *args, status=0, **kwargs):
         done = subprocess.run([os.environ['LLMCTL'], *args], env=dict(self.service.bus.environment(), LC_ALL='C.UTF-8'), capture_output=True, text=True,
-                              timeout=60, **kwargs)
+                              timeout=h.PATIENCE, **kwargs)
         self.assertEqual(done.returncode, status, done.stderr)
         return done
 
@@ -78,7 +78,7 @@ class LlmCtl(unittest.TestCase):
                 f.write(b'GGUF')
             self.assertIn('file 39 of 40', self.run_ctl('import', paths[0], 'broken', status=1).stderr)
         self.assertNotIn('broken', self.run_ctl('list').stdout)
-        h.wait_for(lambda: os.listdir(os.path.join(self.service.state, 'tmp')) == [], 5)
+        h.wait_for(lambda: os.listdir(os.path.join(self.service.state, 'tmp')) == [])
 
     def test_run(self):
         once = self.run_ctl('run', '-t', '0', '-n', '20', '-v', '', h.PROMPT)
@@ -96,8 +96,8 @@ class LlmCtl(unittest.TestCase):
         self.addCleanup(process.stdout.close)
         process.stdout.read(1)
         process.send_signal(signal.SIGINT)
-        self.assertIn(process.wait(10), (0, 130))
-        h.wait_for(lambda: self.service.statistics()['broker']['requests-live'] == 0, 5)
+        self.assertIn(process.wait(h.PATIENCE), (0, 130))
+        h.wait_for(lambda: self.service.statistics()['broker']['requests-live'] == 0)
 
 
 if __name__ == '__main__':

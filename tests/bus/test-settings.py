@@ -33,7 +33,7 @@ class Client:
 
 
 def run_ctl(service, *args, status=0, prefix=(), language='C.UTF-8'):
-    done = subprocess.run([*prefix, os.environ['LLMCTL'], *args], env=dict(service.bus.environment(), LC_ALL=language), capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*prefix, os.environ['LLMCTL'], *args], env=dict(service.bus.environment(), LC_ALL=language), capture_output=True, text=True, timeout=h.PATIENCE)
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
     return done.stdout if status == 0 else done.stderr
 
@@ -82,7 +82,7 @@ class Session(unittest.TestCase):
         self.settings.set('threads', 'u', 2)
         self.settings.set('threads', 'u', 2)
         self.settings.call('Reset', 'threads')
-        h.spin(lambda: len(heard) >= 2, 20)
+        h.spin(lambda: len(heard) >= 2)
         self.assertEqual(heard, [('threads', 2), ('threads', 0)])
 
     def test_describe(self):
@@ -114,7 +114,7 @@ class Session(unittest.TestCase):
         self.load()
         self.settings.set('keep-alive', 'u', 1)
         loaded = lambda: self.service.call('Get', '(ss)', (h.NAME, 'LoadedModels'), interface='org.freedesktop.DBus.Properties')[0]
-        h.spin(lambda: loaded() == [], 60)
+        h.spin(lambda: loaded() == [])
 
     def test_default_model(self):
         heard = []
@@ -122,7 +122,7 @@ class Session(unittest.TestCase):
         connection.signal_subscribe(h.NAME, 'org.freedesktop.DBus.Properties', 'PropertiesChanged', h.PATH, None, 0, lambda *a: heard.append(a[5].unpack()[1]))
         connection.call_sync('org.freedesktop.DBus', '/', 'org.freedesktop.DBus.Peer', 'Ping', None, None, 0, 10000, None)
         self.settings.set('default-model', 's', h.MODEL)
-        h.spin(lambda: {'DefaultModel': h.MODEL + ':latest'} in heard, 20)
+        h.spin(lambda: {'DefaultModel': h.MODEL + ':latest'} in heard)
 
     def test_memory_budget(self):
         """The second model does not fit beside the first: that goes when nobody uses it."""
@@ -137,7 +137,7 @@ class Session(unittest.TestCase):
         first = digests()
         self.settings.set('memory-budget', 't', self.service.statistics()['engine']['models'][0]['memory-bytes'] + os.path.getsize(file) // 2)
         self.service.generate(model='other', max_tokens=1)
-        h.spin(lambda: len(digests()) == 1, 20)
+        h.spin(lambda: len(digests()) == 1)
         self.assertNotEqual(digests(), first)
         stream = h.Stream(self.service, h.user(h.PROMPT), model='other', temperature=2.0)
         h.spin(lambda: stream.tokens > 0)

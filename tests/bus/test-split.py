@@ -68,7 +68,7 @@ class Split(unittest.TestCase):
         return os.listdir(os.path.join(self.service.state, folder))
 
     def assert_nothing_left(self):
-        h.wait_for(lambda: not self.files('blobs') and not self.files('tmp'), 5)
+        h.wait_for(lambda: not self.files('blobs') and not self.files('tmp'))
 
     def delete(self, name):
         path = self.service.call('GetModel', '(s)', (name,))[0]
@@ -143,7 +143,7 @@ class Split(unittest.TestCase):
         h.spin(lambda: stream.text != '' or stream.finished)
         self.wait(self.send(split(self.data, 4)))
         self.assertEqual(stream.wait()[0], '')  # it has not noticed
-        h.wait_for(lambda: digest not in self.loaded(), 5)
+        h.wait_for(lambda: digest not in self.loaded())
         self.works()
         self.delete('split')
         self.assertEqual(len(self.loaded()), 1)
@@ -256,7 +256,7 @@ class Split(unittest.TestCase):
         self.assertNotIn(names[0], ('QuotaExceeded',))
         self.service.call('Cancel', None, (), path=request, interface=REQUEST)
         self.assert_nothing_left()
-        h.wait_for(lambda: h.error_name(lambda: self.cancel(send(more=True)))[0] is None, 5)
+        h.wait_for(lambda: h.error_name(lambda: self.cancel(send(more=True)))[0] is None)
         os.close(fd)
         self.assert_nothing_left()
 
@@ -272,7 +272,7 @@ class Split(unittest.TestCase):
         self.expect('UnknownObject', self.wait, request)  # it is its caller's alone
         connection.close_sync(None)
         self.assert_nothing_left()
-        h.wait_for(lambda: self.service.statistics()['broker']['requests-live'] == 0, 5)
+        h.wait_for(lambda: self.service.statistics()['broker']['requests-live'] == 0)
 
     def test_caller_gone_in_mid_copy(self):
         connection = self.service.bus.connect()

@@ -26,7 +26,7 @@ class Streams(unittest.TestCase):
 
     def run_as_client(self, command, **kwargs):
         environment = dict(self.service.bus.environment(), HOME='/nonexistent')
-        return subprocess.run(OTHER_USER + command, env=environment, capture_output=True, text=True, timeout=60, **kwargs)
+        return subprocess.run(OTHER_USER + command, env=environment, capture_output=True, text=True, timeout=h.PATIENCE, **kwargs)
 
     def test_there_is_text(self):
         self.assertGreater(len(self.expected), 20)

@@ -88,7 +88,7 @@ TOLERANCE = 1e-5  # of the largest number of a row
 
 def run_embed(model, device, pooling, dimensions, texts):
     done = subprocess.run([os.environ['LLM_RUN_EMBED'], model, device, pooling, str(dimensions), *texts], stdout=subprocess.PIPE, check=True, text=True,
-                          timeout=120)
+                          timeout=600)
     answer = json.loads(done.stdout)
     return answer['tokens'], np.array(answer['rows'])
 

@@ -25,7 +25,7 @@ class Client(unittest.TestCase):
         slow = {} if test in ('answer', 'errors') else {'LLM_CPU_ISA': 'scalar'}  # so that there is a midst of the stream
         with h.Service(system=system, environment=slow) as service:
             done = subprocess.run(command(test, *args),
-                                  env=service.bus.environment(), capture_output=True, text=True, timeout=90)
+                                  env=service.bus.environment(), capture_output=True, text=True, timeout=h.PATIENCE)
             self.assertEqual((done.returncode, done.stderr), (0, ''))
 
     def expected(self, service):
@@ -78,7 +78,7 @@ class Client(unittest.TestCase):
                     subprocess.run([os.environ['LLMCTL'], '--session', 'import', model, 'tiny'], env=environment, check=True, stdout=subprocess.DEVNULL)
                 elif line == 'kill\n':
                     service.send_signal(signal.SIGKILL)
-            self.assertEqual((client.wait(60), client.stderr.read()), (0, ''))
+            self.assertEqual((client.wait(h.PATIENCE), client.stderr.read()), (0, ''))
         finally:
             client.kill()
             client.communicate()

@@ -37,7 +37,7 @@ class Forms(unittest.TestCase):
         with h.Service(environment={'LLM_CPU_ISA': 'scalar'}) as service:
             done = subprocess.run(['gjs', '-m', os.path.join(HERE, 'forms.js'), form, os.path.join(self.folder, form), self.folder,
                                    os.environ['LLM_STAND_IN'], expected],
-                                  env=dict(service.bus.environment(), **environment), capture_output=True, text=True, timeout=90)
+                                  env=dict(service.bus.environment(), **environment), capture_output=True, text=True, timeout=h.PATIENCE)
         self.assertEqual((done.returncode, done.stderr), (0, ''))
 
     def test_43(self):

@@ -17,7 +17,7 @@ export function assertEqual(value, expected, what) {
 }
 
 // Holds when condition() does; looks again every 5 ms.
-export function until(condition, what, seconds = 30) {
+export function until(condition, what, seconds = 120) {
     const end = GLib.get_monotonic_time() + seconds * 1e6;
 
     return new Promise((resolve, reject) => {
