@@ -105,6 +105,7 @@
 #define LLM_MAX_INBOUND_BYTES_PER_SENDER (16 * LLM_MIB) /* undispatched */
 #define LLM_MAX_HANDLE_TOKEN_BYTES 64
 #define LLM_MAX_MODEL_NAME_BYTES 128
+#define LLM_SCAN_MAX_FILES 4096               /* that llmctl looks at in one cache of another program */
 #define LLM_MAX_ORIGIN_BYTES 256              /* "source" and "version" of an import */
 #define LLM_MAX_DEADLINE_MS (24u * 3600u * 1000u)
 #define LLM_FLOW_UNACKED_BYTES (64 * LLM_KIB)

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* list, show, ps, import: what there is. */
+/* list, show, ps: what there is. */
 #include <glib/gi18n.h>
 #include <string.h>
 
-#include "base/limits.h"
-#include "base/part-name.h"
 #include "cli/llmctl.h"
 
-static GVariant *
-list_models (LlmClient *client, GError **error)
+GVariant *
+llmctl_list_models (LlmClient *client, GError **error)
 {
   GVariantBuilder filter;
   g_autoptr (GVariant) reply = NULL;
@@ -49,7 +47,7 @@ print_models (LlmCtl *ctl, gboolean loaded_only)
 {
   g_autoptr (LlmClient) client = llmctl_connect (ctl);
   g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) models = client != NULL ? list_models (client, &error) : NULL;
+  g_autoptr (GVariant) models = client != NULL ? llmctl_list_models (client, &error) : NULL;
   GVariantIter iter;
   const char *name;
   GVariant *properties;
@@ -105,7 +103,7 @@ llmctl_show (LlmCtl *ctl, int argc, char **argv)
     }
   client = llmctl_connect (ctl);
   path = client != NULL ? llm_client_call (client, "GetModel", g_variant_new ("(s)", argv[1]), &error) : NULL;
-  models = path != NULL ? list_models (client, &error) : NULL;
+  models = path != NULL ? llmctl_list_models (client, &error) : NULL;
   if (models == NULL)
     return error != NULL ? llmctl_fail (error) : 1;
   g_variant_get (path, "(&o)", &wanted);
@@ -121,104 +119,5 @@ llmctl_show (LlmCtl *ctl, int argc, char **argv)
           g_print ("%-16s %s\n", key, text);
         }
     }
-  return 0;
-}
-
-/* ---- import ---- */
-
-/* "/a/b/Model-7B.gguf", "/a/b/Model-7B-00001-of-00003.gguf" -> "Model-7B" */
-static char *
-name_of_file (const char *path)
-{
-  g_autofree char *stem = NULL;
-  guint no, count;
-  char *name;
-
-  if (llm_part_name_parse (path, &stem, &no, &count))
-    return g_path_get_basename (stem);
-  name = g_path_get_basename (path);
-  if (g_str_has_suffix (name, ".gguf"))
-    name[strlen (name) - strlen (".gguf")] = '\0';
-  return name;
-}
-
-/* A part stands for all parts beside it. NULL: complained. */
-static char **
-with_siblings (const char *path)
-{
-  g_autoptr (GStrvBuilder) paths = g_strv_builder_new ();
-  g_autofree char *stem = NULL;
-  guint no, count;
-
-  if (!llm_part_name_parse (path, &stem, &no, &count))
-    g_strv_builder_add (paths, path);
-  else if (count > LLM_MODEL_MAX_PARTS)
-    {
-      g_printerr (_("llmctl: %s is one of %u parts; a model has at most %d\n"), path, count, LLM_MODEL_MAX_PARTS);
-      return NULL;
-    }
-  else
-    for (guint i = 1; i <= count; i++)
-      {
-        g_autofree char *part = llm_part_name_format (stem, i, count);
-        g_strv_builder_add (paths, part);
-      }
-  return g_strv_builder_end (paths);
-}
-
-/* FILE... [NAME]: the first operand is a file, and those that end in .gguf; a last one that does not is the name. NULL: complained. */
-static char **
-files_to_import (int argc, char **argv, char **name)
-{
-  int n = argc - 1;
-
-  if (n < 1)
-    {
-      g_printerr (_("llmctl: a file is needed, and perhaps a name\n"));
-      return NULL;
-    }
-  if (n > 1 && !g_str_has_suffix (argv[n], ".gguf"))
-    *name = g_strdup (argv[n--]);
-  else
-    *name = name_of_file (argv[1]);
-  for (int i = 2; i <= n; i++)
-    if (!g_str_has_suffix (argv[i], ".gguf"))
-      {
-        g_printerr (_("llmctl: \"%s\" is no file that ends in .gguf; the name comes last\n"), argv[i]);
-        return NULL;
-      }
-  if (n == 1)
-    return with_siblings (argv[1]);
-  argv[n + 1] = NULL;
-  return g_strdupv (argv + 1);
-}
-
-int
-llmctl_import (LlmCtl *ctl, int argc, char **argv)
-{
-  g_autoptr (LlmClient) client = NULL;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) result = NULL;
-  g_auto (GStrv) files = NULL;
-  g_autofree char *name = NULL;
-  const char *given = NULL;
-
-  if (!llmctl_parse ("import", "FILE... [NAME]",
-                     N_("Copies a GGUF file into the store, under the file's name or NAME. Of a split model one part is enough "
-                        "(NAME-00001-of-00003.gguf: the others stand beside it), or all of them."),
-                     NULL, &argc, &argv))
-    return 2;
-  files = files_to_import (argc, argv, &name);
-  if (files == NULL)
-    return 2;
-  client = llmctl_connect (ctl);
-  if (client == NULL)
-    return 1;
-  result = llm_client_import (client, (const char *const *) files, name, llmctl_show_progress, NULL, ctl->cancellable, &error);
-  llmctl_end_progress ();
-  if (result == NULL)
-    return llmctl_fail (error);
-  g_variant_lookup (result, "name", "&s", &given);
-  g_print ("%s\n", given);
   return 0;
 }

@@ -18,7 +18,7 @@ static const struct {
 } commands[] = {
   { "list", llmctl_list, "", N_("List the models") },
   { "show", llmctl_show, "MODEL", N_("Show what is known of a model") },
-  { "import", llmctl_import, "FILE... [NAME]", N_("Copy a GGUF file into the store") },
+  { "import", llmctl_import, "FILE... [NAME] | --scan", N_("Copy a GGUF file into the store, or what other programs have") },
   { "verify", llmctl_verify, "MODEL...", N_("Check that models are what was imported") },
   { "pin", llmctl_pin, "MODEL...", N_("Keep models from garbage collection") },
   { "unpin", llmctl_unpin, "MODEL...", N_("Let garbage collection have models again") },

@@ -31,6 +31,8 @@ int llmctl_status (LlmCtl *ctl, int argc, char **argv);
 LlmClient *llmctl_connect (LlmCtl *ctl);
 /* Prints "llmctl: MESSAGE"; returns 1. */
 int llmctl_fail (const GError *error);
+/* a(osa{sv}) of ListModels, or NULL. (transfer full) */
+GVariant *llmctl_list_models (LlmClient *client, GError **error);
 /* An LlmClientProgress: a bar, on a terminal; and the end of its line. */
 void llmctl_show_progress (const char *phase, guint64 done, guint64 total, gpointer user_data);
 void llmctl_end_progress (void);

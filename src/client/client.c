@@ -463,16 +463,17 @@ on_import_progress (const char *phase, guint64 done, guint64 total, gpointer use
 }
 
 GVariant *
-llm_client_import (LlmClient *self, const char *const *paths, const char *name, LlmClientProgress progress, gpointer user_data,
+llm_client_import (LlmClient *self, const char *const *paths, const char *name, GVariant *options, LlmClientProgress progress, gpointer user_data,
                    GCancellable *cancellable, GError **error)
 {
   Import import = { .paths = paths, .name = name };
+  g_autoptr (GVariant) held = options != NULL ? g_variant_ref_sink (options) : NULL;
   g_autoptr (GUnixFDList) fds = measure (&import, error) ? open_next (&import, error) : NULL;
   Request r = { .import = &import, .progress = on_import_progress, .user_data = &r, .forward = progress, .forward_data = user_data };
   GVariant *result = NULL;
 
   if (fds != NULL)
-    result = run_request (&r, "Import", import_params (&import, fds, begin_request (&r, self, NULL)), fds, cancellable, error);
+    result = run_request (&r, "Import", import_params (&import, fds, begin_request (&r, self, held)), fds, cancellable, error);
   request_clear (&r);
   g_free (import.sizes);
   return result;

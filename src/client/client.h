@@ -40,8 +40,8 @@ GVariant *llm_client_stream (LlmClient *self, const char *model, GVariant *messa
 GBytes *llm_client_embed (LlmClient *self, const char *model, GVariant *inputs, GVariant *options, GVariant **result, GCancellable *cancellable,
                           GError **error);
 /* Imports the file, or all parts of the split model, @paths (NULL-terminated), as many in a call as the service takes. Progress
- * is over the bytes of all. Returns the result a{sv}. (transfer full) */
-GVariant *llm_client_import (LlmClient *self, const char *const *paths, const char *name, LlmClientProgress progress, gpointer user_data,
+ * is over the bytes of all. @options: a{sv} (floating) or NULL. Returns the result a{sv}. (transfer full) */
+GVariant *llm_client_import (LlmClient *self, const char *const *paths, const char *name, GVariant *options, LlmClientProgress progress, gpointer user_data,
                              GCancellable *cancellable, GError **error);
 /* Hashes the files of the model @name again. Returns the result a{sv}, or IntegrityFailed. (transfer full) */
 GVariant *llm_client_verify (LlmClient *self, const char *name, LlmClientProgress progress, gpointer user_data, GCancellable *cancellable, GError **error);
