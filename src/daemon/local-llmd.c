@@ -15,6 +15,8 @@
 #include "daemon/broker.h"
 
 #define STATUS_STORE_IN_USE 3 /* local-llmd(8) */
+#define REPLACE_PATIENCE_US (30 * G_USEC_PER_SEC) /* for the one that is replaced to end */
+#define RETRY_MS 50
 
 static gboolean session, show_version, replace;
 static char *state_dir, *cache_dir, *engine_path, *models_dir, *config_dir;
@@ -33,24 +35,62 @@ static const GOptionEntry entries[] = {
 
 typedef struct {
   GMainLoop *loop;
+  GDBusConnection *connection; /* lent */
   LlmBroker *broker;
+  guint retry;
+  gint64 patient_until;
   int status;
 } Daemon;
+
+/* FALSE: the store is in use, and whoever has it may be about to let go. */
+static gboolean
+start (Daemon *d, gboolean patient)
+{
+  LlmBrokerOptions options = { session, state_dir, cache_dir, engine_path, models_dir, config_dir };
+  g_autoptr (GError) error = NULL;
+  gboolean in_use;
+
+  d->broker = llm_broker_new (d->connection, &options, &error);
+  in_use = g_error_matches (error, LLM_ERROR, LLM_ERROR_BUSY);
+  if (d->broker != NULL || (in_use && patient))
+    return d->broker != NULL;
+  g_printerr ("local-llmd: %s\n", error->message);
+  d->status = in_use ? STATUS_STORE_IN_USE : 1;
+  g_main_loop_quit (d->loop);
+  return TRUE;
+}
+
+static gboolean
+on_retry (gpointer user_data)
+{
+  Daemon *d = user_data;
+
+  if (!start (d, g_get_monotonic_time () < d->patient_until))
+    return G_SOURCE_CONTINUE;
+  d->retry = 0;
+  return G_SOURCE_REMOVE;
+}
 
 static void
 on_bus_acquired (GDBusConnection *connection, const char *name, gpointer user_data)
 {
   Daemon *d = user_data;
-  LlmBrokerOptions options = { session, state_dir, cache_dir, engine_path, models_dir, config_dir };
-  g_autoptr (GError) error = NULL;
 
   g_dbus_connection_set_exit_on_close (connection, FALSE);
-  d->broker = llm_broker_new (connection, &options, &error);
+  d->connection = connection;
+  start (d, replace);
+}
+
+/* The one that had the name is leaving; its store comes free a little later. */
+static void
+on_name_acquired (GDBusConnection *connection, const char *name, gpointer user_data)
+{
+  Daemon *d = user_data;
+
   if (d->broker != NULL)
     return;
-  g_printerr ("local-llmd: %s\n", error->message);
-  d->status = g_error_matches (error, LLM_ERROR, LLM_ERROR_BUSY) ? STATUS_STORE_IN_USE : 1;
-  g_main_loop_quit (d->loop);
+  d->patient_until = g_get_monotonic_time () + REPLACE_PATIENCE_US;
+  d->retry = g_timeout_add (RETRY_MS, on_retry, d);
 }
 
 static void
@@ -128,8 +168,9 @@ main (int argc, char **argv)
   g_unix_signal_add (SIGINT, on_signal, d.loop);
   owner = g_bus_own_name (session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, LLM_BUS_NAME,
                           G_BUS_NAME_OWNER_FLAGS_ALLOW_REPLACEMENT | (replace ? G_BUS_NAME_OWNER_FLAGS_REPLACE : G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE),
-                          on_bus_acquired, NULL, on_name_lost, &d, NULL);
+                          on_bus_acquired, on_name_acquired, on_name_lost, &d, NULL);
   g_main_loop_run (d.loop);
+  g_clear_handle_id (&d.retry, g_source_remove);
   g_bus_unown_name (owner);
   g_clear_pointer (&d.broker, llm_broker_free);
   g_main_loop_unref (d.loop);

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One broker per store; a name whose weights change under its users."""
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from gi.repository import Gio, GLib
+
+import harness as h
+
+REQUEST, MODEL = h.NAME + '.Request', h.NAME + '.Model'
+
+
+def memfds(*parts):
+    fds = Gio.UnixFDList()
+    for part in parts:
+        fd = os.memfd_create('part', os.MFD_CLOEXEC)
+        with os.fdopen(fd, 'wb') as f:
+            f.write(part)
+            f.flush()
+            fds.append(fd)
+    return fds
+
+
+class Case(unittest.TestCase):
+    environment = None
+
+    def setUp(self):
+        self.service = h.Service(environment=self.environment)
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+            self.data = f.read()
+
+    def tearDown(self):
+        self.service.__exit__(*sys.exc_info())
+
+    def variant(self, i):
+        return self.data.replace(b'Tiny Stories', b'Tiny Storie%d' % i)
+
+    def start(self, name, *parts, connection=None, **options):
+        fds = memfds(*parts)
+        return self.service.call('Import', '(ahsa{sv})', (list(range(len(parts))), name, h.v(**options)), connection, fds=fds)[0]
+
+    def wait(self, request):
+        return self.service.call('Wait', None, (), path=request, interface=REQUEST)[0]
+
+    def send(self, name, *parts, **options):
+        return self.wait(self.start(name, *parts, **options))['digest']
+
+    def files(self, folder):
+        return sorted(os.listdir(os.path.join(self.service.state, folder)))
+
+    def object(self, name):
+        return self.service.call('GetModel', '(s)', (name,))[0]
+
+    def on_model(self, name, method, signature='(a{sv})', arguments=({},)):
+        return self.service.call(method, signature, arguments, path=self.object(name), interface=MODEL)
+
+    def properties(self, name):
+        return {m[1]: m[2] for m in self.service.call('ListModels', '(a{sv})', ({},))[0]}[name]
+
+    def expect(self, wanted, function, *args, says=(), **kwargs):
+        name, message = h.error_name(function, *args, **kwargs)
+        self.assertEqual(name, wanted, message)
+        for part in says:
+            self.assertIn(part, message)
+
+
+class Holder(Case):
+    def second(self, *options, bus=None, state=None):
+        environment = {**(bus or self.service.bus).environment()}
+        state = state or self.service.state
+        command = [os.environ['LLMD'], '--session', '--state-dir', state, '--cache-dir', os.path.join(state, 'cache'), '--models-dir', os.environ['LLM_MODELS_DIR'], *options]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def test_two_brokers(self):
+        """On this bus or another: the second says which process has the store, where, and since when, and ends with 3."""
+        other = h.Bus()
+        self.addCleanup(other.close)
+        for bus in (self.service.bus, other):
+            second = self.second(bus=bus)
+            error = second.communicate(timeout=60)[1]
+            self.assertEqual(second.returncode, 3, error)
+            self.assertIn(f'process {self.service.process.pid} on the session bus, since 20', error)
+            self.assertIn(self.service.state, error)
+        self.assertTrue(self.service.has_name())
+        self.assertGreater(len(self.service.generate(max_tokens=5)[0]), 0)
+
+    def test_name_taken(self):
+        """Its own store, but the bus has such a service already."""
+        state = tempfile.mkdtemp(prefix='llm-state-')
+        self.addCleanup(subprocess.run, ['rm', '-rf', state])
+        second = self.second(state=state)
+        error = second.communicate(timeout=60)[1]
+        self.assertEqual(second.returncode, 1, error)
+        self.assertIn('was taken by another instance', error)
+
+    def test_killed(self):
+        """Of a killed one only the words are left, and they keep nobody out."""
+        service = h.Service()
+        self.addCleanup(service.bus.close)
+        service.process.kill()
+        service.process.wait()
+        self.assertIn('holder', os.listdir(service.state))
+        with h.Service(state=service.state) as next_one:
+            self.assertGreater(len(next_one.generate(max_tokens=5)[0]), 0)
+
+    def test_replace(self):
+        """The old one goes, the new one waits for its store and serves from it."""
+        service = h.Service()
+        self.addCleanup(service.bus.close)
+        self.addCleanup(subprocess.run, ['rm', '-rf', service.state])
+        second = self.second('--replace', bus=service.bus, state=service.state)
+        self.addCleanup(second.stderr.close)
+        self.assertEqual(service.process.wait(60), 1)
+        connection = service.bus.connect()
+
+        def works():
+            try:
+                return service.generate(connection=connection, max_tokens=5)[0] != ''
+            except GLib.Error:
+                return False
+        h.wait_for(works)
+        second.terminate()
+        self.assertEqual(second.wait(60), 0)
+
+
+class Swap(Case):
+    environment = {'LLM_CPU_ISA': 'scalar'}
+
+    def caught(self, model):
+        """Three streams in mid-answer, their engine stopped."""
+        for _ in range(20):
+            streams = [h.Stream(self.service, h.user(h.PROMPT), model=model, **h.ENDLESS) for _ in range(3)]
+            h.spin(lambda: all(s.text != '' or s.finished for s in streams))
+            os.kill(self.service.engine_pid(), signal.SIGSTOP)
+            self.service.call('GetModel', '(s)', (model,))  # what the engine had said before has been passed on by then
+            h.spin(lambda: not GLib.MainContext.default().pending())
+            if all(s.finished is None for s in streams):
+                return streams
+            os.kill(self.service.engine_pid(), signal.SIGCONT)
+        self.fail('too quick for this test')
+
+    def test_newer_version(self):
+        """The requests that run end on the old weights, the next ones have the new, and nobody fails."""
+        old = self.send('mine', self.variant(1), version='1')
+        loaded = lambda: [m['digest'] for m in self.service.statistics()['engine'].get('models', [])]
+        expected, result = self.service.generate(model='mine', temperature=0, max_tokens=20)
+        self.assertEqual(result['model-digest'], old)
+        streams = self.caught('mine')
+        engine = self.service.engine_pid()
+        new = self.send('mine', self.variant(2), version='2')  # inspected in an engine of its own
+        self.assertEqual((self.properties('mine:latest')['Digest'], self.properties('mine:latest')['Version']), (new, '2'))
+        self.assertEqual(self.files('blobs'), sorted([old, new]))  # leased
+        after = h.Stream(self.service, h.user(h.PROMPT), model='mine', temperature=0, max_tokens=20)
+        os.kill(engine, signal.SIGCONT)
+        for stream in streams:
+            name, message, result = stream.wait()
+            self.assertEqual((name, result['model-digest']), ('', old), message)
+        name, message, result = after.wait()
+        self.assertEqual((name, result['model-digest']), ('', new), message)
+        self.assertEqual(self.service.generate(model='mine', temperature=0, max_tokens=20)[0], expected)
+        h.wait_for(lambda: old not in loaded())
+        h.wait_for(lambda: self.files('blobs') == [new] and self.files('tmp') == [])
+        self.assertEqual(self.service.engine_pid(), engine)
+
+    def test_old_weights_in_a_new_engine(self):
+        """The engine dies before a token came of a request whose model was replaced: it is begun again, on the old weights."""
+        old = self.send('mine', self.variant(1))
+        loading = h.Stream(self.service, h.user(h.PROMPT), model='mine', max_tokens=20)
+        new = self.send('mine', self.variant(2))
+        pid = self.service.engine_pid()
+        if pid is not None and loading.text == '':
+            os.kill(pid, signal.SIGKILL)
+        name, message, result = loading.wait()
+        if name == '':
+            self.assertEqual(result['model-digest'], old)
+        else:
+            self.assertEqual(name, 'org.local.LLM.Error.EngineLost')  # a token had come
+        self.assertEqual(self.service.generate(model='mine', max_tokens=5)[1]['model-digest'], new)
+        h.wait_for(lambda: self.files('blobs') == [new] and self.files('tmp') == [])
+
+    def test_many_versions(self):
+        """Requests and versions in turn: each request is answered by weights that had the name while it was asked."""
+        digests, asked = [self.send('mine', self.variant(0))], []
+        for i in range(1, 10):
+            stream = h.Stream(self.service, h.user(h.PROMPT), model='mine', max_tokens=30)
+            asked.append((stream, digests[-1]))
+            digests.append(self.send('mine', self.variant(i)))
+        for stream, digest in asked:
+            name, message, result = stream.wait()
+            self.assertEqual(name, '', message)
+            self.assertEqual(result['model-digest'], digest)
+        h.wait_for(lambda: self.files('blobs') == digests[-1:] and self.files('tmp') == [])
+
+
+if __name__ == '__main__':
+    unittest.main(verbosity=2)
