@@ -75,6 +75,12 @@
 #define LLM_MAX_SETTING_BYTES (64 * LLM_KIB)  /* of one value */
 #define LLM_MAX_MODEL_OVERRIDES 256           /* models with settings of their own */
 
+/* ---- garbage collection (store/) ---- */
+#define LLM_GC_MAX_ENTRIES 100000             /* files of one collection; the next one takes the rest */
+#define LLM_GC_MAX_DEPTH 8                    /* folders below that of an engine */
+#define LLM_GC_MAX_REPORTED 4096              /* deletions that CollectGarbage lists */
+#define LLM_GC_DISK_CHECK_SECONDS 300         /* how often the disk is asked how full it is */
+
 /* ---- defaults that are not settings ---- */
 #define LLM_DEFAULT_CONTEXT_WINDOW 8192
 #define LLM_DEFAULT_KV_WINDOWS 8

@@ -27,6 +27,7 @@ static const struct {
   { "embed", llmctl_embed, "MODEL [TEXT...|-]", N_("Turn texts into vectors of numbers") },
   { "ps", llmctl_ps, "", N_("List the models that are loaded") },
   { "config", llmctl_config, "[ACTION] [KEY] [VALUE]", N_("Show and change the settings of the service") },
+  { "gc", llmctl_gc, "[--dry-run]", N_("Delete what is not needed any more") },
   { "status", llmctl_status, "", N_("Show the service, its devices and its counters") },
 };
 

@@ -237,6 +237,14 @@ configuration (LlmBroker *self)
   return g_variant_builder_end (&settings);
 }
 
+static gboolean
+is_limit (const char *key)
+{
+  static const char *const keys[] = { "artifact-bytes", "artifact-age", "keep-versions", "minimum-free-disk", "gc-policy", "gc-interval", "gc-grace", NULL };
+
+  return g_strv_contains (keys, key);
+}
+
 /* What is not listed here is read when it is needed next. */
 static void
 on_setting_changed (const char *key, GVariant *value, gpointer user_data)
@@ -249,6 +257,8 @@ on_setting_changed (const char *key, GVariant *value, gpointer user_data)
     llm_loader_keep_alive_changed (self->loader);
   else if (strcmp (key, "default-model") == 0)
     llm_broker_notify (self, "DefaultModel", g_variant_new_take_string (llm_broker_default_model (self)));
+  else if (is_limit (key))
+    llm_collector_settings_changed (self->collector);
   llm_settings_object_changed (self->settings_object, key, value);
 }
 
@@ -277,6 +287,7 @@ llm_broker_new (GDBusConnection *connection, const LlmBrokerOptions *options, GE
   self->loader = llm_loader_new (self);
   self->devices = llm_device_objects_new (self);
   self->models = llm_models_new (self);
+  self->collector = llm_collector_new (self, options->cache_dir, options->engine_path);
   self->settings_object = llm_settings_object_new (self, error);
   if (self->settings_object == NULL || !llm_manager_export (self, error))
     {
@@ -318,6 +329,7 @@ llm_broker_free (LlmBroker *self)
   g_clear_pointer (&self->settings_object, llm_settings_object_free);
   while ((invocation = g_queue_pop_head (&self->waiting_calls)) != NULL)
     llm_broker_return_error (invocation, g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the service is shutting down"));
+  g_clear_pointer (&self->collector, llm_collector_free);
   cancel_all (self);
   llm_engine_client_free (self->engine);
   while (g_main_context_iteration (NULL, FALSE)) /* what has been cancelled calls back */

@@ -7,6 +7,7 @@
 
 #include "daemon/artifact-counts.h"
 #include "daemon/callers.h"
+#include "daemon/collector.h"
 #include "daemon/crash-ledger.h"
 #include "daemon/engine-client.h"
 #include "daemon/flow.h"
@@ -47,6 +48,7 @@ struct _LlmBroker {
   LlmModels *models;
   LlmDeviceObjects *devices;
   LlmSettingsObject *settings_object;
+  LlmCollector *collector;
   guint manager_registration;
   GHashTable *requests;  /* id -> LlmRequest (owned reference) */
   guint64 last_request_id;

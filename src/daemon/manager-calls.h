@@ -36,3 +36,4 @@ gboolean llm_manager_availability (LlmManagerCall *call, GError **error);
 gboolean llm_manager_list_models (LlmManagerCall *call, GError **error);
 gboolean llm_manager_get_model (LlmManagerCall *call, GError **error);
 gboolean llm_manager_import (LlmManagerCall *call, GError **error);
+gboolean llm_manager_collect_garbage (LlmManagerCall *call, GError **error);

@@ -162,3 +162,39 @@ llm_manager_import (LlmManagerCall *call, GError **error)
                               on_import_authorized, import);
   return TRUE;
 }
+
+/* ---- garbage ---- */
+
+typedef struct {
+  LlmBroker *broker;
+  gboolean dry_run;
+  GDBusMethodInvocation *invocation;
+} CollectCall;
+
+static void
+on_collect_authorized (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  g_autofree CollectCall *collect = user_data;
+  GError *error = NULL;
+
+  if (llm_authorizer_check_finish (result, &error))
+    llm_collector_call (collect->broker->collector, collect->dry_run, collect->invocation);
+  else
+    llm_broker_return_error (collect->invocation, error);
+}
+
+gboolean
+llm_manager_collect_garbage (LlmManagerCall *call, GError **error)
+{
+  g_autoptr (GVariant) options = llm_manager_options_at (call, 0, LLM_OPTIONS_COLLECT, error);
+  CollectCall *collect;
+
+  if (options == NULL)
+    return FALSE;
+  collect = g_new0 (CollectCall, 1);
+  *collect = (CollectCall) { call->broker, FALSE, call->invocation };
+  g_variant_lookup (options, "dry-run", "b", &collect->dry_run);
+  llm_authorizer_check_async (call->broker->connection, LLM_ACTION_CONFIGURE, call->broker->session, call->caller->name, call->caller->uid,
+                              on_collect_authorized, collect);
+  return TRUE;
+}

@@ -47,6 +47,7 @@ return_statistics (LlmBroker *self, GVariant *engine, gpointer invocation)
   g_variant_dict_insert (&broker, "calls-refused", "t", llm_inbound_refused (self->inbound));
   g_variant_dict_insert_value (&all, "broker", g_variant_dict_end (&broker));
   g_variant_dict_insert_value (&all, "store", store);
+  g_variant_dict_insert_value (&all, "garbage", llm_collector_statistics (self->collector));
   g_variant_dict_insert_value (&all, "artifacts", llm_artifact_counts_to_variant (self->artifacts));
   if (engine != NULL)
     g_variant_dict_init (&of_engine, engine);
@@ -85,6 +86,7 @@ static const struct {
   { "ListModels", llm_manager_list_models, TRUE },
   { "GetModel", llm_manager_get_model, TRUE },
   { "Import", llm_manager_import, FALSE },
+  { "CollectGarbage", llm_manager_collect_garbage, TRUE },
   { "GetStatistics", handle_get_statistics, FALSE },
 };
 

@@ -208,6 +208,8 @@ llm_models_sync (LlmModels *self)
   for (guint i = 0; i < names->len; i++)
     object_remove (self, names->pdata[i]);
   llm_loader_store_changed (self->broker->loader);
+  if (self->broker->collector != NULL) /* else we are shutting down */
+    llm_collector_trigger (self->broker->collector, "the models have changed");
   default_model = llm_broker_default_model (self->broker);
   llm_broker_notify (self->broker, "DefaultModel", g_variant_new_string (default_model));
 }

@@ -39,8 +39,9 @@ static const Option import[] = {
   { "handle-token", "s", 0, 0, FALSE }, { "append-to", "o", 0, 0, FALSE }, { "more", "b", 0, 0, FALSE },
   { "version", "s", 0, LLM_MAX_ORIGIN_BYTES, FALSE }, { "source", "s", 0, LLM_MAX_ORIGIN_BYTES, FALSE }, { NULL }
 };
+static const Option collect[] = { { "dry-run", "b", 0, 0, FALSE }, { NULL } };
 static const Option none[] = { { NULL } };
-static const Option *const tables[] = { generate, chat, embed, tokenize, detokenize, filter, request, import, none };
+static const Option *const tables[] = { generate, chat, embed, tokenize, detokenize, filter, request, import, collect, none };
 
 /* NULL with an error. */
 #define invalid(error, ...) (llm_error_fail (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, __VA_ARGS__), NULL)

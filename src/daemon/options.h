@@ -19,6 +19,7 @@ typedef enum {
   LLM_OPTIONS_FILTER,   /* ListModels */
   LLM_OPTIONS_REQUEST,  /* Load: handle-token */
   LLM_OPTIONS_IMPORT,
+  LLM_OPTIONS_COLLECT,
   LLM_OPTIONS_NONE,
 } LlmOptionsTable;
 

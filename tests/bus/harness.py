@@ -86,15 +86,17 @@ class Bus:
 class Service:
     """local-llmd on a bus; `with Service() as s:`."""
 
-    def __init__(self, system=False, environment=None, models_dir=None, state=None, arguments=()):
+    def __init__(self, system=False, environment=None, models_dir=None, state=None, arguments=(), keep_state=False, programs=None):
+        """@programs: LLMD and LLM_ENGINE in place of those that were built."""
+        self.keep_state = keep_state
         self.bus = Bus(system)
         self.state = state or tempfile.mkdtemp(prefix='llm-state-')
         self.log_path = os.path.join(self.bus.folder, 'log')
-        command = [os.environ['LLMD'], '--state-dir', self.state, '--cache-dir', os.path.join(self.state, 'cache'), '--models-dir', models_dir or os.environ['LLM_MODELS_DIR']]
+        command = [(programs or os.environ)['LLMD'], '--state-dir', self.state, '--cache-dir', os.path.join(self.state, 'cache'), '--models-dir', models_dir or os.environ['LLM_MODELS_DIR']]
         command += arguments
         if not system:
             command.append('--session')
-        self.environment = {**self.bus.environment(), 'G_MESSAGES_DEBUG': 'all', **(environment or {})}
+        self.environment = {**self.bus.environment(), 'G_MESSAGES_DEBUG': 'all', **(environment or {}), **(programs or {})}
         with open(self.log_path, 'w') as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=log)
         self.connection = self.bus.connect()
@@ -123,7 +125,8 @@ class Service:
         if kind is not None or status != 0 or 'CRITICAL' in log or 'ERROR: ' in log:
             print('\n'.join(line for line in log.splitlines() if 'DEBUG' not in line)[-8000:])
         self.bus.close()
-        subprocess.run(['rm', '-rf', self.state])
+        if not self.keep_state:
+            subprocess.run(['rm', '-rf', self.state])
         if kind is None:
             assert status == 0, f'local-llmd ended with {status}'
             assert 'CRITICAL' not in log and 'ERROR: ' not in log, 'complaints in the log'
