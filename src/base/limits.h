@@ -64,6 +64,7 @@
 /* ---- JSON and the store ---- */
 #define LLM_JSON_MAX_DEPTH 64
 #define LLM_MANIFEST_MAX_BYTES (1 * LLM_MIB)
+#define LLM_STORE_MAX_ALIASES 256
 
 /* ---- settings: the ranges of data/org.local.LLM.gschema.xml ---- */
 #define LLM_MAX_DISK_BYTES (1ull << 60)

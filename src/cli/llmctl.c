@@ -22,6 +22,7 @@ static const struct {
   { "verify", llmctl_verify, "MODEL...", N_("Check that models are what was imported") },
   { "pin", llmctl_pin, "MODEL...", N_("Keep models from garbage collection") },
   { "unpin", llmctl_unpin, "MODEL...", N_("Let garbage collection have models again") },
+  { "alias", llmctl_alias, "[ALIAS MODEL]", N_("Give a model another name") },
   { "delete", llmctl_delete, "MODEL...", N_("Delete models from the store") },
   { "run", llmctl_run, "[MODEL] [PROMPT...]", N_("Answer a prompt, or chat when there is none") },
   { "embed", llmctl_embed, "MODEL [TEXT...|-]", N_("Turn texts into vectors of numbers") },

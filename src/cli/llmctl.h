@@ -20,6 +20,7 @@ int llmctl_import (LlmCtl *ctl, int argc, char **argv);
 int llmctl_verify (LlmCtl *ctl, int argc, char **argv);
 int llmctl_pin (LlmCtl *ctl, int argc, char **argv);
 int llmctl_unpin (LlmCtl *ctl, int argc, char **argv);
+int llmctl_alias (LlmCtl *ctl, int argc, char **argv);
 int llmctl_delete (LlmCtl *ctl, int argc, char **argv);
 int llmctl_run (LlmCtl *ctl, int argc, char **argv);
 int llmctl_embed (LlmCtl *ctl, int argc, char **argv);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* verify, pin, unpin, delete: the models that are there already. */
+/* verify, pin, unpin, alias, delete: the models that are there already. */
 #include <glib/gi18n.h>
 
 #include "cli/llmctl.h"
@@ -75,6 +75,60 @@ int
 llmctl_unpin (LlmCtl *ctl, int argc, char **argv)
 {
   return for_each (ctl, "unpin", N_("Lets garbage collection have models again."), argc, argv, unpin);
+}
+
+/* ---- alias ---- */
+
+static int
+list_aliases (LlmClient *client)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) models = llmctl_list_models (client, &error);
+  GVariantIter iter;
+  const char *name;
+  GVariant *properties;
+
+  if (models == NULL)
+    return llmctl_fail (error);
+  g_variant_iter_init (&iter, models);
+  while (g_variant_iter_loop (&iter, "(&o&s@a{sv})", NULL, &name, &properties))
+    {
+      g_autofree const char **aliases = NULL;
+
+      g_variant_lookup (properties, "Aliases", "^a&s", &aliases);
+      for (guint i = 0; aliases != NULL && aliases[i] != NULL; i++)
+        g_print ("%-32s %s\n", aliases[i], name);
+    }
+  return 0;
+}
+
+int
+llmctl_alias (LlmCtl *ctl, int argc, char **argv)
+{
+  gboolean remove = FALSE;
+  const GOptionEntry entries[] = {
+    { "remove", 'r', 0, G_OPTION_ARG_NONE, &remove, N_("Remove the alias"), NULL },
+    { NULL }
+  };
+  g_autoptr (LlmClient) client = NULL;
+  g_autoptr (GVariant) reply = NULL;
+  g_autoptr (GError) error = NULL;
+
+  if (!llmctl_parse ("alias", "[ALIAS MODEL | --remove ALIAS]", N_("Gives a model another name, or lists those names and their models."), entries, &argc, &argv))
+    return 2;
+  if (remove ? argc != 2 : argc != 1 && argc != 3)
+    {
+      g_printerr (_("llmctl: an alias and a model are needed, or --remove and an alias, or nothing\n"));
+      return 2;
+    }
+  client = llmctl_connect (ctl);
+  if (client == NULL)
+    return 1;
+  if (argc == 1)
+    return list_aliases (client);
+  reply = remove ? llm_client_call_model (client, argv[1], "RemoveAlias", g_variant_new ("(s)", argv[1]), &error)
+                 : llm_client_call_model (client, argv[2], "AddAlias", g_variant_new ("(s)", argv[1]), &error);
+  return reply != NULL ? 0 : llmctl_fail (error);
 }
 
 static gboolean

@@ -20,6 +20,7 @@ typedef struct {
   const struct _Method *method;
   char *handle_token;
   gboolean pinned; /* SetPinned */
+  char *alias;     /* AddAlias, RemoveAlias: normalised */
   GDBusMethodInvocation *invocation;
   char *sender;
 } Call;
@@ -36,6 +37,7 @@ call_free (Call *call)
 {
   llm_store_model_unref (call->model);
   g_free (call->handle_token);
+  g_free (call->alias);
   g_free (call->sender);
   g_free (call);
 }
@@ -224,6 +226,38 @@ act_set_pinned (Call *call)
   llm_store_set_pinned_async (call->broker->store, call->model->name, call->pinned, on_pinned, call);
 }
 
+/* ---- AddAlias and RemoveAlias ---- */
+
+static void
+on_named (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Call *call = user_data;
+  GError *error = NULL;
+
+  if (llm_store_set_alias_finish (call->broker->store, result, &error))
+    llm_models_aliases_changed (call->broker->models);
+  answer (call, error);
+}
+
+static void
+act_add_alias (Call *call)
+{
+  llm_store_set_alias_async (call->broker->store, call->alias, call->model->name, on_named, call);
+}
+
+static void
+act_remove_alias (Call *call)
+{
+  g_auto (GStrv) aliases = llm_store_aliases (call->broker->store, call->model->name);
+  GError *error = NULL;
+
+  if (!g_strv_contains ((const char *const *) aliases, call->alias))
+    error = g_error_new (LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND, "%s is no alias of %s", call->alias, call->model->name);
+  else if (llm_store_remove_alias (call->broker->store, call->alias, &error))
+    llm_models_aliases_changed (call->broker->models);
+  answer (call, error);
+}
+
 /* ---- the table ---- */
 
 static const Method methods[] = {
@@ -232,6 +266,8 @@ static const Method methods[] = {
   { "Delete", LLM_OPTIONS_NONE, LLM_ACTION_MANAGE, act_delete },
   { "Verify", LLM_OPTIONS_REQUEST, LLM_ACTION_IMPORT, act_verify },
   { "SetPinned", LLM_OPTIONS_NONE, LLM_ACTION_MANAGE, act_set_pinned },
+  { "AddAlias", LLM_OPTIONS_NONE, LLM_ACTION_IMPORT, act_add_alias },
+  { "RemoveAlias", LLM_OPTIONS_NONE, LLM_ACTION_MANAGE, act_remove_alias },
 };
 
 static void
@@ -267,24 +303,39 @@ find_method (const char *name)
   return method;
 }
 
+/* What stands in the only argument: options, a pin, or an alias. */
+static gboolean
+read_argument (Call *call, GVariant *argument, GError **error)
+{
+  g_autoptr (GVariant) options = NULL;
+
+  if (g_variant_is_of_type (argument, G_VARIANT_TYPE_BOOLEAN))
+    {
+      call->pinned = g_variant_get_boolean (argument);
+      return TRUE;
+    }
+  if (g_variant_is_of_type (argument, G_VARIANT_TYPE_STRING))
+    return (call->alias = llm_store_normalize_name (g_variant_get_string (argument, NULL), error)) != NULL;
+  options = llm_options_parse (call->method->options, argument, error);
+  if (options != NULL)
+    g_variant_lookup (options, "handle-token", "s", &call->handle_token);
+  return options != NULL;
+}
+
 void
 llm_model_call (LlmBroker *broker, LlmStoreModel *model, GDBusMethodInvocation *invocation)
 {
-  const Method *method = find_method (g_dbus_method_invocation_get_method_name (invocation));
-  g_autoptr (GVariant) first = g_variant_get_child_value (g_dbus_method_invocation_get_parameters (invocation), 0), options = NULL;
-  gboolean has_options = g_variant_is_of_type (first, G_VARIANT_TYPE_VARDICT);
+  g_autoptr (GVariant) argument = g_variant_get_child_value (g_dbus_method_invocation_get_parameters (invocation), 0);
+  Call *call = g_new0 (Call, 1);
   GError *error = NULL;
-  Call *call;
 
-  if (has_options && (options = llm_options_parse (method->options, first, &error)) == NULL)
-    {
-      llm_broker_return_error (invocation, error);
-      return;
-    }
-  call = g_new0 (Call, 1);
-  *call = (Call) { broker, llm_store_model_ref (model), method, NULL, !has_options && g_variant_get_boolean (first), invocation,
-                   g_strdup (g_dbus_method_invocation_get_sender (invocation)) };
-  if (options != NULL)
-    g_variant_lookup (options, "handle-token", "s", &call->handle_token);
-  llm_callers_get (broker->callers, call->sender, on_caller, call);
+  call->broker = broker;
+  call->model = llm_store_model_ref (model);
+  call->method = find_method (g_dbus_method_invocation_get_method_name (invocation));
+  call->invocation = invocation;
+  call->sender = g_strdup (g_dbus_method_invocation_get_sender (invocation));
+  if (read_argument (call, argument, &error))
+    llm_callers_get (broker->callers, call->sender, on_caller, call);
+  else
+    answer (call, error);
 }

@@ -82,6 +82,11 @@ get_property (LlmModels *self, const LlmStoreModel *model, const char *name)
     return info_value (model, "capabilities", "as", g_variant_new_strv (nothing, 0));
   if (strcmp (name, "Version") == 0)
     return g_variant_new_string (model->version);
+  if (strcmp (name, "Aliases") == 0)
+    {
+      g_auto (GStrv) aliases = llm_store_aliases (self->broker->store, model->name);
+      return g_variant_new_strv ((const char *const *) aliases, -1);
+    }
   if (strcmp (name, "Pinned") == 0)
     return g_variant_new_boolean (model->pinned);
   if (strcmp (name, "State") == 0)
@@ -203,7 +208,7 @@ llm_models_sync (LlmModels *self)
     }
   g_hash_table_iter_init (&iter, self->objects);
   while (g_hash_table_iter_next (&iter, &key, NULL))
-    if (llm_store_find (self->broker->store, key) == NULL)
+    if (!llm_store_has_model (self->broker->store, key))
       g_ptr_array_add (names, g_strdup (key));
   for (guint i = 0; i < names->len; i++)
     object_remove (self, names->pdata[i]);
@@ -212,6 +217,17 @@ llm_models_sync (LlmModels *self)
     llm_collector_trigger (self->broker->collector, "the models have changed");
   default_model = llm_broker_default_model (self->broker);
   llm_broker_notify (self->broker, "DefaultModel", g_variant_new_string (default_model));
+}
+
+void
+llm_models_aliases_changed (LlmModels *self)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, self->objects);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) /* one may have lost what another has now */
+    object_changed (value);
 }
 
 void

@@ -13,6 +13,7 @@ LlmModels *llm_models_new (LlmBroker *broker);
 void llm_models_free (LlmModels *self);
 /* Makes the objects agree with the store: new ones appear, deleted ones go, replaced ones change. */
 void llm_models_sync (LlmModels *self);
+void llm_models_aliases_changed (LlmModels *self);
 /* Verify has found damage. */
 void llm_models_damage_changed (LlmModels *self);
 void llm_models_load_changed (LlmModels *self, const char *digest);

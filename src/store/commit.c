@@ -82,9 +82,9 @@ sync_thread (GTask *task, gpointer source, gpointer folder, GCancellable *cancel
 }
 
 void
-llm_store_sync_manifest (LlmStore *self, const LlmStoreModel *model)
+llm_store_sync_manifest (LlmStore *self, const char *name)
 {
-  g_autofree char *path = llm_manifest_path (self->models_dir, model->name);
+  g_autofree char *path = llm_manifest_path (self->models_dir, name);
   g_autoptr (GTask) sync = g_task_new (NULL, NULL, NULL, NULL);
 
   g_task_set_task_data (sync, g_path_get_dirname (path), g_free);
@@ -109,6 +109,6 @@ llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error)
       return NULL;
     }
   g_clear_pointer (&commit->tmp, g_free);
-  llm_store_sync_manifest (self, model);
+  llm_store_sync_manifest (self, model->name);
   return model;
 }

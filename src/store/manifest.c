@@ -324,7 +324,7 @@ read_origin (JsonObject *object, const char *path, gboolean in_place, LlmStoreOr
 }
 
 LlmStoreModel *
-llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GError **error)
+llm_manifest_load (const char *path, const char *name, const char *blobs_dir, char **alias_of, GError **error)
 {
   g_autoptr (JsonParser) parser = json_parser_new ();
   g_autoptr (GPtrArray) blobs = g_ptr_array_new_with_free_func ((GDestroyNotify) llm_store_blob_free);
@@ -341,6 +341,14 @@ llm_manifest_load (const char *path, const char *name, const char *blobs_dir, GE
   if (g_strcmp0 (member_string (object, "format"), FORMAT) != 0)
     {
       damaged (error, path, "\"format\" is not " FORMAT);
+      return NULL;
+    }
+  if (json_object_has_member (object, "alias"))
+    {
+      text = member_string (object, "alias");
+      *alias_of = text != NULL ? llm_store_normalize_name (text, NULL) : NULL;
+      if (*alias_of == NULL)
+        damaged (error, path, "\"alias\" is no model's name");
       return NULL;
     }
   parts = json_object_get_member (object, "parts");
@@ -423,10 +431,10 @@ to_json (const LlmStoreModel *model)
   return json_to_string (root, TRUE);
 }
 
-char *
-llm_manifest_write (const LlmStoreModel *model, const char *tmp_dir, GError **error)
+static char *
+write_text (const char *text, const char *tmp_dir, GError **error)
 {
-  g_autofree char *tmp = g_build_filename (tmp_dir, "manifest-XXXXXX", NULL), *text = to_json (model);
+  g_autofree char *tmp = g_build_filename (tmp_dir, "manifest-XXXXXX", NULL);
   static const char doing[] = "cannot write a manifest into the store";
   gboolean ok;
   int fd;
@@ -450,6 +458,22 @@ llm_manifest_write (const LlmStoreModel *model, const char *tmp_dir, GError **er
     return g_steal_pointer (&tmp);
   unlink (tmp);
   return NULL;
+}
+
+char *
+llm_manifest_write (const LlmStoreModel *model, const char *tmp_dir, GError **error)
+{
+  g_autofree char *text = to_json (model);
+
+  return write_text (text, tmp_dir, error);
+}
+
+char *
+llm_manifest_write_alias (const char *target, const char *tmp_dir, GError **error)
+{
+  g_autofree char *text = g_strdup_printf ("{\n  \"format\" : \"" FORMAT "\",\n  \"alias\" : \"%s\"\n}", target); /* a name has nothing to escape */
+
+  return write_text (text, tmp_dir, error);
 }
 
 /* Those from @folder up that are empty; never @models_dir itself. */

@@ -15,6 +15,7 @@ struct _LlmStore {
   int lock_fd;
   GHashTable *models;  /* name -> LlmStoreModel (owned) */
   char *holder;        /* path of the file that says who has it open */
+  GHashTable *aliases; /* alias -> name of a model that there is */
   LlmPending *pending;
   GHashTable *leases;  /* digest of a blob -> count */
   GHashTable *damaged_blobs; /* digests: what quarantine_dir holds */
@@ -32,8 +33,11 @@ LlmBlobFate llm_store_fate (LlmStore *self, const char *digest);
 /* Before the last name of a model may go, and after: its blobs. */
 void llm_store_mark_blobs (LlmStore *self, const LlmStoreModel *model);
 void llm_store_drop_blobs (LlmStore *self, const LlmStoreModel *model);
-/* commit.c: the sync of the folder of @model's manifest, on a thread. */
-void llm_store_sync_manifest (LlmStore *self, const LlmStoreModel *model);
+/* commit.c: the sync of the folder of the manifest of @name, on a thread. */
+void llm_store_sync_manifest (LlmStore *self, const char *name);
+
+/* alias.c: those whose model is gone go too. */
+void llm_store_drop_aliases (LlmStore *self);
 
 /* quarantine.c: what is there at the start; the blob @path is not what its name says; is what its name says, or has no name. */
 void llm_store_load_quarantine (LlmStore *self);

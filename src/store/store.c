@@ -35,7 +35,7 @@ load_manifest (LlmStore *self, const char *path, const char *relative)
 {
   g_autoptr (GError) error = NULL;
   g_autofree char *name = g_strndup (relative, strlen (relative) - strlen (".json"));
-  g_autofree char *checked = NULL;
+  g_autofree char *checked = NULL, *alias_of = NULL;
   char *slash = strrchr (name, '/');
   LlmStoreModel *model = NULL;
 
@@ -45,7 +45,12 @@ load_manifest (LlmStore *self, const char *path, const char *relative)
       checked = llm_store_normalize_name (name, NULL);
     }
   if (checked != NULL)
-    model = llm_manifest_load (path, checked, self->blobs_dir, &error);
+    model = llm_manifest_load (path, checked, self->blobs_dir, &alias_of, &error);
+  if (alias_of != NULL)
+    {
+      g_hash_table_replace (self->aliases, g_steal_pointer (&checked), g_steal_pointer (&alias_of));
+      return;
+    }
   if (model == NULL)
     {
       self->damaged++;
@@ -113,6 +118,7 @@ llm_store_open (const char *state_dir, const char *who, GError **error)
 
   self->lock_fd = -1;
   self->models = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) llm_store_model_unref);
+  self->aliases = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   self->leases = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->holder = g_build_filename (state_dir, "holder", NULL);
   self->damaged_blobs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -128,6 +134,8 @@ llm_store_open (const char *state_dir, const char *who, GError **error)
   load_manifests (self);
   empty_tmp (self);
   llm_store_load_quarantine (self);
+  if (self->damaged == 0)
+    llm_store_drop_aliases (self);
   return g_steal_pointer (&self);
 }
 
@@ -141,6 +149,7 @@ void
 llm_store_free (LlmStore *self)
 {
   g_hash_table_unref (self->models);
+  g_hash_table_unref (self->aliases);
   g_hash_table_unref (self->leases);
   g_hash_table_unref (self->damaged_blobs);
   llm_pending_wait (self->pending);
@@ -197,10 +206,17 @@ find_digest (LlmStore *self, const char *digest)
   return NULL;
 }
 
+gboolean
+llm_store_has_model (LlmStore *self, const char *name)
+{
+  return g_hash_table_contains (self->models, name);
+}
+
 LlmStoreModel *
 llm_store_find (LlmStore *self, const char *name_or_digest)
 {
-  LlmStoreModel *model = g_hash_table_lookup (self->models, name_or_digest);
+  const char *target = g_hash_table_lookup (self->aliases, name_or_digest);
+  LlmStoreModel *model = g_hash_table_lookup (self->models, target != NULL ? target : name_or_digest);
 
   return model != NULL ? model : find_digest (self, name_or_digest);
 }
@@ -349,7 +365,10 @@ llm_store_add (LlmStore *self, LlmStoreModel *model, const char *tmp, GError **e
     llm_store_mark_blobs (self, replaced);
   ok = llm_manifest_install (tmp, self->models_dir, model->name, error);
   if (ok)
-    g_hash_table_replace (self->models, g_strdup (model->name), llm_store_model_ref (model));
+    {
+      g_hash_table_replace (self->models, g_strdup (model->name), llm_store_model_ref (model));
+      g_hash_table_remove (self->aliases, model->name); /* its file was in that place */
+    }
   for (guint i = 0; ok && i < model->blobs->len; i++)
     {
       const LlmStoreBlob *blob = model->blobs->pdata[i];
@@ -386,7 +405,8 @@ llm_store_delete (LlmStore *self, const char *name, GError **error)
   else
     llm_disk_fail (error, errno, "cannot delete the model");
   llm_store_drop_blobs (self, hold);
-  return llm_store_find (self, hold->name) != hold;
+  llm_store_drop_aliases (self);
+  return g_hash_table_lookup (self->models, hold->name) == NULL;
 }
 
 static gboolean
@@ -417,6 +437,7 @@ llm_store_drop_uninstalled (LlmStore *self)
       if (is_uninstalled (model) && llm_manifest_remove (self->models_dir, model->name))
         g_hash_table_iter_remove (&iter);
     }
+  llm_store_drop_aliases (self);
 }
 
 void

@@ -3,7 +3,8 @@
  * Models on disk: content-addressed blobs and the manifests that name them.
  *
  *   blobs/sha256-<hex>        0444; the final name only after hash and fsync
- *   models/<name>/<tag>.json  blobs or files in place, size, source, version, what Inspect found
+ *   models/<name>/<tag>.json  blobs or files in place, size, source, version, what Inspect found; or
+ *                             the name of the model that this is an alias of
  *   tmp/                      files under way, and a mark for every blob that no manifest names yet
  *                             or any more; emptied at start
  *   quarantine/               blobs that are not what their name says, until they are imported again or
@@ -79,7 +80,8 @@ void llm_store_set_keep_free (LlmStore *self, guint64 bytes);
 
 /* All models, by name. (element-type LlmStoreModel) (transfer container) */
 GPtrArray *llm_store_list (LlmStore *self);
-/* By normalised name or by digest; NULL if there is none. (transfer none) */
+gboolean llm_store_has_model (LlmStore *self, const char *name); /* not as an alias */
+/* By normalised name, alias or digest; NULL if there is none. (transfer none) */
 LlmStoreModel *llm_store_find (LlmStore *self, const char *name_or_digest);
 
 typedef void (*LlmStoreProgress) (guint64 done, guint64 total, gpointer user_data);
@@ -123,6 +125,14 @@ gboolean llm_store_model_is_touched (const LlmStoreModel *self);
  * or changed meanwhile. */
 void llm_store_set_pinned_async (LlmStore *self, const char *name, gboolean pinned, GAsyncReadyCallback callback, gpointer user_data);
 gboolean llm_store_set_pinned_finish (LlmStore *self, GAsyncResult *result, GError **error);
+
+/* Gives the model @target another name too, or takes it from another model; on a thread. Both normalised. InvalidArgs: it is a model's own;
+ * ModelNotFound; QuotaExceeded above LLM_STORE_MAX_ALIASES. */
+void llm_store_set_alias_async (LlmStore *self, const char *alias, const char *target, GAsyncReadyCallback callback, gpointer user_data);
+gboolean llm_store_set_alias_finish (LlmStore *self, GAsyncResult *result, GError **error);
+gboolean llm_store_remove_alias (LlmStore *self, const char *alias, GError **error); /* ModelNotFound */
+/* Of the model @target, sorted. (transfer full) */
+char **llm_store_aliases (LlmStore *self, const char *target);
 
 /* Removes the manifest and those of its blobs that no other names; leased ones later.  ModelNotFound; NotSupported for a bundled one. */
 gboolean llm_store_delete (LlmStore *self, const char *name, GError **error);

@@ -127,6 +127,43 @@ class Holder(Case):
         self.assertEqual(second.wait(60), 0)
 
 
+class Alias(Case):
+    def test_alias(self):
+        one, two = self.send('org/one:1', self.variant(1)), self.send('two', self.variant(2))
+        changed = []
+        self.service.connection.signal_subscribe(h.NAME, 'org.freedesktop.DBus.Properties', 'PropertiesChanged', self.object('two'), None, 0,
+                                                 lambda *a: changed.append(a[5].unpack()[1]['Aliases']))
+        self.on_model('org/one:1', 'AddAlias', '(s)', ('chat',))
+        self.assertEqual(self.properties('org/one:1')['Aliases'], ['chat:latest'])
+        self.assertEqual(self.object('chat'), self.object('org/one:1'))
+        self.assertEqual(self.service.generate(model='chat', max_tokens=1)[1]['model-digest'], one)
+        self.on_model('two', 'AddAlias', '(s)', ('chat',))
+        h.spin(lambda: ['chat:latest'] in changed)
+        self.assertEqual(self.service.generate(model='chat', max_tokens=1)[1]['model-digest'], two)
+        self.expect('InvalidArgs', self.on_model, 'two', 'AddAlias', '(s)', ('org/one:1',), says=["model's own name"])
+        self.expect('InvalidArgs', self.on_model, 'two', 'AddAlias', '(s)', ('../x',), says=['invalid model name'])
+        self.expect('ModelNotFound', self.on_model, 'org/one:1', 'RemoveAlias', '(s)', ('chat',), says=['no alias of org/one:1'])
+        self.assertEqual(len(self.service.call('ListModels', '(a{sv})', ({},))[0]), 3)
+        three = self.send('chat', self.variant(3))  # a model of its own from now on
+        self.assertEqual((self.properties('chat:latest')['Digest'], self.properties('two:latest')['Aliases']), (three, []))
+        self.on_model('chat', 'Delete')
+        self.expect('ModelNotFound', self.object, 'chat')
+
+    def test_llmctl(self):
+        def ctl(*args, status=0):
+            done = subprocess.run([os.environ['LLMCTL'], *args], env=dict(self.service.bus.environment(), LC_ALL='C.UTF-8'), capture_output=True, text=True, timeout=60)
+            self.assertEqual(done.returncode, status, done.stderr)
+            return done
+
+        ctl('alias', 'story', 'tiny-stories')
+        self.assertEqual(ctl('alias').stdout.split(), ['story:latest', 'tiny-stories:latest'])
+        self.assertGreater(len(ctl('run', '-n', '5', 'story', h.PROMPT).stdout), 1)
+        ctl('alias', '--remove', 'story')
+        self.assertEqual(ctl('alias').stdout, '')
+        ctl('alias', 'story', status=2)
+        self.assertIn('no model', ctl('alias', '--remove', 'story', status=1).stderr)
+
+
 class Swap(Case):
     environment = {'LLM_CPU_ISA': 'scalar'}
 

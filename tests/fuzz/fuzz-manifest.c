@@ -16,13 +16,13 @@ void __lsan_disable (void) __attribute__ ((weak));
 void __lsan_enable (void) __attribute__ ((weak));
 
 static LlmStoreModel *
-load (const char *path, GError **error)
+load (const char *path, char **alias_of, GError **error)
 {
   LlmStoreModel *model;
 
   if (__lsan_disable != NULL)
     __lsan_disable ();
-  model = llm_manifest_load (path, "a:b", "/nowhere", error);
+  model = llm_manifest_load (path, "a:b", "/nowhere", alias_of, error);
   if (__lsan_enable != NULL)
     __lsan_enable ();
   return model;
@@ -33,13 +33,14 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {
   int fd = memfd_create ("fuzz", MFD_CLOEXEC);
   g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", fd);
+  g_autofree char *alias_of = NULL;
   g_autoptr (GError) error = NULL;
   LlmStoreModel *model;
 
   g_assert_true (fd >= 0 && write (fd, data, size) == (gssize) size);
-  model = load (path, &error);
+  model = load (path, &alias_of, &error);
   close (fd);
-  g_assert_true ((model != NULL) == (error == NULL));
+  g_assert_true ((model != NULL) + (error != NULL) + (alias_of != NULL) == 1);
   if (model == NULL)
     return 0;
   g_assert_true (g_str_has_prefix (model->digest, "sha256-") && g_variant_is_of_type (model->info, G_VARIANT_TYPE_VARDICT));
@@ -60,6 +61,7 @@ GPtrArray *
 llm_fuzz_seeds (void)
 {
   static const char *const texts[] = {
+    "{\"format\": \"local-llm-manifest/1\", \"alias\": \"org/model:tag\"}",
     ("{\"format\": \"local-llm-manifest/1\", \"digest\": \"sha256-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", "
      "\"size\": 7, \"imported\": 1, \"info\": \"{'architecture': <'llama'>, 'size': <uint64 7>}\", \"file\": \"/a\"}"),
     ("{\"format\": \"local-llm-manifest/1\", \"digest\": \"sha256-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\", "

@@ -114,7 +114,7 @@ do_discard (Fixture *f)
     check_error (error);
 }
 
-static gboolean pinning;
+static gboolean waiting;
 
 static void
 on_pinned (GObject *source, GAsyncResult *result, gpointer user_data)
@@ -124,16 +124,38 @@ on_pinned (GObject *source, GAsyncResult *result, gpointer user_data)
 
   if (!llm_store_set_pinned_finish (f->store, result, &error) && !g_error_matches (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND))
     check_error (error);
-  pinning = FALSE;
+  waiting = FALSE;
 }
 
 static void
 do_pin (Fixture *f)
 {
-  pinning = TRUE;
+  waiting = TRUE;
   llm_store_set_pinned_async (f->store, "m:1", TRUE, on_pinned, f);
-  while (pinning)
+  while (waiting)
     g_main_context_iteration (NULL, TRUE);
+}
+
+static void
+on_named (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Fixture *f = user_data;
+  g_autoptr (GError) error = NULL;
+
+  if (!llm_store_set_alias_finish (f->store, result, &error) && !g_error_matches (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND))
+    check_error (error);
+  waiting = FALSE;
+}
+
+/* Names m:1, and loses it again with that. */
+static void
+do_alias (Fixture *f)
+{
+  waiting = TRUE;
+  llm_store_set_alias_async (f->store, "short:1", "m:1", on_named, f);
+  while (waiting)
+    g_main_context_iteration (NULL, TRUE);
+  do_delete (f);
 }
 
 static const struct {
@@ -142,7 +164,7 @@ static const struct {
 } scenarios[] = {
   { "import", do_import }, { "replace", do_replace },           { "heal", do_heal },
   { "delete", do_delete }, { "delete-leased", do_delete_leased }, { "discard", do_discard },
-  { "pin", do_pin },
+  { "pin", do_pin },       { "alias", do_alias },
 };
 
 static int
@@ -218,11 +240,13 @@ has_leftovers (const char *folder, LlmStore *store, gboolean say)
   for (guint i = 0; i < models->len; i++)
     {
       const LlmStoreModel *model = models->pdata[i];
-      g_auto (GStrv) halves = g_strsplit (model->name, ":", 2);
+      g_auto (GStrv) halves = g_strsplit (model->name, ":", 2), aliases = llm_store_aliases (store, model->name);
       g_autofree char *manifest = g_strdup_printf ("models/%s/%s.json", halves[0], halves[1]);
 
       g_assert_true (llm_store_model_is_whole (model));
       g_hash_table_remove (there, manifest);
+      if (g_strv_contains ((const char *const *) aliases, "short:1"))
+        g_hash_table_remove (there, "models/short/1.json");
       for (guint k = 0; k < model->blobs->len; k++)
         g_hash_table_remove (there, blob_path (model, k) + prefix);
     }
