@@ -68,7 +68,7 @@ llm_artifact_is_shared (const LlmArtifact *self)
 const char *
 llm_miss_name (LlmMiss miss)
 {
-  static const char *const names[] = { "absent", "version", "damaged", "foreign", "unreadable", "hit" };
+  static const char *const names[] = { "absent", "version", "damaged", "foreign", "unreadable", "hit", "not looked" };
 
   return names[miss];
 }
@@ -149,7 +149,7 @@ read_at (int fd, void *out, gsize n, guint64 at, LlmMiss *miss)
   return TRUE;
 }
 
-#define SLICE (256 * 1024)
+#define SLICE (64 * 1024) /* hashed while it is in the L2 cache */
 
 static gboolean
 sum_is_right (int fd, const Header *header, LlmMiss *miss)

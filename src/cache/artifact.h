@@ -34,6 +34,7 @@ typedef enum {
   LLM_MISS_UNREADABLE, /* the system will not read it */
   LLM_N_MISSES,
   LLM_HIT = LLM_N_MISSES,
+  LLM_NOT_LOOKED,
 } LlmMiss;
 
 const char *llm_miss_name (LlmMiss miss); /* "absent"... */

@@ -72,7 +72,7 @@ llm_cache_count_trip (LlmCacheCounts *self, const char *kind, const LlmCacheTrip
       counts->hits_file++;
       counts->open_us += trip->open_us;
     }
-  else
+  else if (trip->miss < LLM_N_MISSES)
     counts->misses[trip->miss]++;
   counts->make_us += trip->make_us;
   counts->made += trip->made == LLM_CACHE_MADE;

@@ -15,7 +15,7 @@ typedef enum { LLM_CACHE_NOT_TRIED, LLM_CACHE_MADE, LLM_CACHE_FAILED } LlmCacheO
 
 /* How one look-up that memory did not answer went. */
 typedef struct {
-  LlmMiss miss; /* LLM_HIT: there was a file */
+  LlmMiss miss; /* LLM_HIT: there was a file; LLM_NOT_LOOKED: it was put in */
   LlmCacheOutcome made, stored;
   gint64 open_us, make_us;
 } LlmCacheTrip;

@@ -233,18 +233,32 @@ llm_cache_get (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, gpoin
   return find (self, kind, key, TRUE, user_data, error);
 }
 
+LlmArtifact *
+llm_cache_peek (LlmCache *self, LlmCacheKey *key)
+{
+  g_autofree char *whole = whole_key (key);
+  LlmArtifact *artifact;
+
+  g_mutex_lock (&self->lock);
+  artifact = llm_memory_tier_find (self->memory, whole);
+  g_mutex_unlock (&self->lock);
+  return artifact;
+}
+
 gboolean
-llm_cache_put (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, GBytes *payload)
+llm_cache_put (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, GBytes *payload, gint64 make_us)
 {
   g_autofree char *whole = whole_key (key);
   g_autoptr (LlmArtifact) artifact = llm_artifact_new (g_bytes_ref (payload));
-  gboolean stored = self->files != NULL && llm_file_tier_store (self->files, key, artifact);
+  LlmCacheTrip trip = { .miss = LLM_NOT_LOOKED, .made = LLM_CACHE_MADE, .make_us = make_us };
 
+  if (self->files != NULL)
+    trip.stored = llm_file_tier_store (self->files, key, artifact) ? LLM_CACHE_MADE : LLM_CACHE_FAILED;
   g_mutex_lock (&self->lock);
   llm_memory_tier_insert (self->memory, whole, kind->name, artifact);
-  llm_cache_count_stored (self->counts, kind->name, stored);
+  llm_cache_count_trip (self->counts, kind->name, &trip);
   g_mutex_unlock (&self->lock);
-  return stored;
+  return trip.stored == LLM_CACHE_MADE;
 }
 
 GVariant *

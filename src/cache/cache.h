@@ -23,7 +23,7 @@ typedef struct _LlmCache LlmCache;
 typedef struct {
   const char *name;
   guint version; /* of its payload */
-  /* (transfer full); NULL with the error, which everybody gets who waits; the next one who asks makes it again. */
+  /* Nullable where artifacts come by put. (transfer full); NULL with the error, which everybody gets who waits; the next one who asks makes it again. */
   GBytes *(*make) (gpointer user_data, GError **error);
   /* Nullable: whether a payload is one that make() could have made, as far as reading it is safe. A file where it is not is a damaged one. */
   gboolean (*check) (gconstpointer payload, gsize size, gpointer user_data);
@@ -40,10 +40,12 @@ LlmCacheKey *llm_cache_kind_key (const LlmCacheKind *kind, const char *device);
 gboolean llm_cache_make (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, gpointer user_data, GError **error);
 /* Instantiate: the artifact if it is there, else NULL. (transfer full) */
 LlmArtifact *llm_cache_open (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, gpointer user_data);
-/* Both. (transfer full) */
+/* The artifact if it is in memory; counts nothing. (transfer full, nullable) */
+LlmArtifact *llm_cache_peek (LlmCache *self, LlmCacheKey *key);
+/* Both: opens, or makes. (transfer full) */
 LlmArtifact *llm_cache_get (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, gpointer user_data, GError **error);
-/* Puts in what came about elsewhere (a driver's pipelines after use), in place of what was there. FALSE: it is in memory only. */
-gboolean llm_cache_put (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, GBytes *payload);
+/* Puts in what came about elsewhere in @make_us (a driver's pipelines), in place of what was there. FALSE: it is in memory only. */
+gboolean llm_cache_put (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, GBytes *payload, gint64 make_us);
 
 /* a{sv}: kind -> a{sv}: hits-memory hits-file hits-shared misses-<cause> made failed stored store-failures rebuilds rebuild-failures t,
  * make-us open-us t (sums; opens are of files), memory-bytes file-bytes t. (transfer full, not floating) */

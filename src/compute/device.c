@@ -75,6 +75,8 @@ llm_device_noise (const LlmDevice *self, const LlmDtypeInfo *dtype)
 void
 llm_device_free (LlmDevice *self)
 {
+  g_clear_pointer (&self->cache, llm_cache_unref);
+  g_clear_pointer (&self->cache_folder, g_free);
   g_clear_pointer (&self->info.id, g_free);
   g_clear_pointer (&self->info.name, g_free);
   g_clear_pointer (&self->info.driver, g_free);

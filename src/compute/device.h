@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "cache/cache.h"
 #include "compute/plan.h"
 
 G_BEGIN_DECLS
@@ -112,6 +113,8 @@ typedef struct {
 struct _LlmDevice { /* embed first */
   const LlmDeviceClass *klass;
   LlmDeviceInfo info;
+  LlmCache *cache;    /* (owned, nullable) for what is compiled or measured */
+  char *cache_folder; /* (owned, nullable) whom that is for: this device with its driver */
 };
 struct _LlmExecutable { /* embed first */
   const LlmDeviceClass *klass;

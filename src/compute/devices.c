@@ -45,6 +45,24 @@ llm_devices_list (const LlmDevicesOptions *options)
   return infos;
 }
 
+/* @device, with the cache that the options name. */
+static LlmDevice *
+with_cache (LlmDevice *device, const LlmDevicesOptions *options)
+{
+  if (device == NULL || options->cache == NULL)
+    return device;
+  device->cache = llm_cache_ref (options->cache);
+  if (device->cache_folder == NULL)
+    device->cache_folder = llm_cache_device_folder (device->info.uuid, device->info.driver);
+  return device;
+}
+
+static LlmDevice *
+open_cpu (const LlmDevicesOptions *options, GError **error)
+{
+  return with_cache (llm_cpu_device_new (options->n_threads, options->isa, error), options);
+}
+
 LlmDevice *
 llm_devices_open (const char *id, const LlmDevicesOptions *options, GError **error)
 {
@@ -52,18 +70,18 @@ llm_devices_open (const char *id, const LlmDevicesOptions *options, GError **err
   g_autoptr (GString) names = g_string_new (NULL);
 
   if (strcmp (id, "cpu") == 0)
-    return llm_cpu_device_new (options->n_threads, options->isa, error);
+    return open_cpu (options, error);
   infos = llm_devices_list (options);
   if (infos->len == 0) /* then it can say why not */
-    return llm_cpu_device_new (options->n_threads, options->isa, error);
+    return open_cpu (options, error);
   for (guint i = 0; i < infos->len; i++)
     {
       const LlmDeviceInfo *info = infos->pdata[i];
 
       if (id[0] == '\0' || strcmp (id, "auto") == 0 || strcmp (id, info->id) == 0)
         return info->type == LLM_DEVICE_CPU
-                 ? llm_cpu_device_new (options->n_threads, options->isa, error)
-                 : llm_vulkan_open ((guint) g_ascii_strtoull (info->id + strlen ("vulkan"), NULL, 10), wants_software (options), error);
+                 ? open_cpu (options, error)
+                 : with_cache (llm_vulkan_open ((guint) g_ascii_strtoull (info->id + strlen ("vulkan"), NULL, 10), wants_software (options), error), options);
       g_string_append_printf (names, "%s%s", i > 0 ? ", " : "", info->id);
     }
   g_set_error (error, LLM_ERROR, LLM_ERROR_NOT_SUPPORTED, "there is no device \"%.*s\"; there is %s", llm_error_quote (id, -1), id, names->str);

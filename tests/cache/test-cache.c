@@ -68,9 +68,11 @@ test_put (CacheFixture *f, gconstpointer data)
   g_autoptr (LlmCacheKey) key = cache_fixture_key ("m");
   g_autoptr (GBytes) old = g_bytes_new_static ("old", 3), bytes = g_bytes_new_static ("newnewnewnewnewnewnewnewnewnew", 30);
 
-  g_assert_true (llm_cache_put (f->cache, &test_kind, key, old));
-  g_assert_true (llm_cache_put (f->cache, &test_kind, key, bytes));
+  g_assert_true (llm_cache_put (f->cache, &test_kind, key, old, 5));
+  g_assert_true (llm_cache_put (f->cache, &test_kind, key, bytes, 7));
   cache_fixture_get (f, "m", &making);
+  g_assert_cmpuint (cache_fixture_count (f->cache, "made"), ==, 2);
+  g_assert_cmpuint (cache_fixture_count (f->cache, "make-us"), ==, 12);
   cache_fixture_restart (f, ENGINE);
   cache_fixture_get (f, "m", &making);
   g_assert_cmpint (making.calls, ==, 0);

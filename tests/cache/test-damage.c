@@ -90,7 +90,7 @@ test_check (CacheFixture *f, gconstpointer data)
   g_autoptr (GBytes) none = g_bytes_new_static ("", 0);
   gint calls = making.calls;
 
-  g_assert_true (llm_cache_put (f->cache, &test_kind, key, none));
+  g_assert_true (llm_cache_put (f->cache, &test_kind, key, none, 0));
   cache_fixture_restart (f, ENGINE);
   cache_fixture_get (f, "m", &making);
   g_assert_cmpint (making.calls, ==, calls + 1);

@@ -191,7 +191,10 @@ llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limi
   self->parent.plan = plan;
   if (find_pipelines (self, plan, error) && upload_weights (self, plan, error) && make_activations (self, plan, limits, error)
       && make_ropes (self, plan, limits, error) && make_tables (self, plan, limits, error))
-    return &self->parent;
+    {
+      llm_vk_pipeline_cache_keep (self->device);
+      return &self->parent;
+    }
   llm_vk_executable_free (&self->parent);
   return NULL;
 }

@@ -32,12 +32,15 @@ make_pipeline (LlmVkDevice *device, const guint32 *words, gsize size, VkPipeline
     .stage = { VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO, NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, VK_NULL_HANDLE, "main", NULL },
     .layout = device->pipeline_layout,
   };
+  gint64 start = g_get_monotonic_time ();
   gboolean ok;
 
+  llm_vk_pipeline_cache_open (device);
   if (!llm_vk_check (vkCreateShaderModule (device->device, &module, NULL, &info.stage.module), "a shader", error))
     return FALSE;
-  ok = llm_vk_check (vkCreateComputePipelines (device->device, VK_NULL_HANDLE, 1, &info, NULL, pipeline), "a pipeline", error);
+  ok = llm_vk_check (vkCreateComputePipelines (device->device, device->pipeline_cache, 1, &info, NULL, pipeline), "a pipeline", error);
   vkDestroyShaderModule (device->device, info.stage.module, NULL);
+  device->compile_us += g_get_monotonic_time () - start;
   return ok;
 }
 
@@ -102,6 +105,7 @@ llm_vk_pipelines_clear (LlmVkDevice *device)
   for (guint op = 0; op < LLM_N_OPS; op++)
     for (guint dtype = 0; dtype < LLM_VK_N_DTYPES; dtype++)
       vkDestroyPipeline (device->device, device->pipelines[op][dtype], NULL);
+  vkDestroyPipelineCache (device->device, device->pipeline_cache, NULL);
   vkDestroyPipelineLayout (device->device, device->pipeline_layout, NULL);
   vkDestroyDescriptorSetLayout (device->device, device->set_layout, NULL);
 }

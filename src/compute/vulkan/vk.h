@@ -37,6 +37,8 @@ typedef struct {
   VkPipelineLayout pipeline_layout;
   VkPipeline pipelines[LLM_N_OPS][LLM_VK_N_DTYPES]; /* by element type of the weight or the cache, else 0; made when a plan needs them */
   LlmVkBuffer codebooks[LLM_N_CODEBOOKS];           /* likewise */
+  VkPipelineCache pipeline_cache;                   /* from the first pipeline on */
+  gint64 compile_us; /* since it was last kept */
   VkCommandPool command_pool;
   VkFence fence; /* of the one batch that runs */
   guint64 n_caches; /* made so far */
@@ -78,6 +80,9 @@ void llm_vk_pipelines_clear (LlmVkDevice *device);
 /* The pipeline of @op for the element type @dtype; loads the code book of that type, too.
  * LLM_ERROR_NOT_SUPPORTED: there is no such shader. */
 VkPipeline llm_vk_pipeline (LlmVkDevice *device, LlmOpKind op, guint32 dtype, GError **error);
+/* pipeline-cache.c: what the driver made of the shaders, kept for the next start. Without a cache neither does anything. */
+void llm_vk_pipeline_cache_open (LlmVkDevice *device);
+void llm_vk_pipeline_cache_keep (LlmVkDevice *device); /* after pipelines were made */
 /* NULL for a type without a code book. */
 LlmVkBuffer *llm_vk_codebook (LlmVkDevice *device, guint32 dtype);
 
