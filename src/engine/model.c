@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "engine/embed-private.h"
+#include "engine/model-tables.h"
 
 LlmModel *
 llm_model_ref (LlmModel *self)
@@ -43,7 +44,7 @@ llm_model_open (const char *digest, const int *fds, guint n_fds, const LlmLoadSe
   if (self->gguf == NULL)
     return NULL;
   self->config = llm_model_config_new (self->gguf, error);
-  self->vocab = self->config != NULL ? llm_vocab_new (self->gguf, error) : NULL;
+  self->vocab = self->config != NULL ? llm_model_tables_vocab (settings->devices.cache, digest, self->gguf, error) : NULL;
   if (self->vocab == NULL)
     return NULL;
   if (llm_vocab_size (self->vocab) != self->config->n_vocab)

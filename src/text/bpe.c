@@ -13,18 +13,18 @@
 #include "text/vocab-private.h"
 
 static guint32
-pair_slot (guint64 pair, guint32 mask)
+pair_slot (const LlmVocab *self, guint64 pair)
 {
-  guint64 h = (pair ^ llm_hash_seed ()) * 0x9E3779B97F4A7C15u;
+  guint64 h = (pair ^ self->index.seed) * 0x9E3779B97F4A7C15u;
 
-  return (guint32) (h >> 32) & mask;
+  return (guint32) (h >> 32) & self->merges_mask;
 }
 
 static const LlmMerge *
 find_merge (const LlmVocab *self, gint32 left, gint32 right)
 {
   guint64 pair = ((guint64) (guint32) left << 32 | (guint32) right) + 1;
-  guint32 at = pair_slot (pair, self->merges_mask);
+  guint32 at = pair_slot (self, pair);
 
   for (; self->merges[at].pair != 0; at = (at + 1) & self->merges_mask)
     if (self->merges[at].pair == pair)
@@ -36,7 +36,7 @@ static void
 add_merge (LlmVocab *self, gint32 left, gint32 right, guint32 rank, gint32 id)
 {
   guint64 pair = ((guint64) (guint32) left << 32 | (guint32) right) + 1;
-  guint32 at = pair_slot (pair, self->merges_mask);
+  guint32 at = pair_slot (self, pair);
 
   for (; self->merges[at].pair != 0; at = (at + 1) & self->merges_mask)
     if (self->merges[at].pair == pair)

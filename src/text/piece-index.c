@@ -25,14 +25,10 @@ mix (guint64 a, guint64 b)
 }
 
 static guint64
-hash_bytes (const char *bytes, gsize len)
+hash_bytes (const LlmPieceIndex *self, const char *bytes, gsize len)
 {
-  static guint64 seed;
-  guint64 h, word;
+  guint64 h = self->seed ^ len, word;
 
-  if (G_UNLIKELY (seed == 0))
-    seed = llm_hash_seed (); /* the same value from every thread */
-  h = seed ^ len;
   for (; len >= 8; bytes += 8, len -= 8)
     {
       memcpy (&word, bytes, 8);
@@ -53,6 +49,7 @@ llm_piece_index_init (LlmPieceIndex *self, const char *arena, const guint32 *off
   self->arena = arena;
   self->offsets = offsets;
   self->slots = g_try_new0 (guint64, size);
+  self->seed = llm_hash_seed ();
   self->mask = (guint32) (size - 1);
   self->max_len = 0;
   return self->slots != NULL;
@@ -93,7 +90,7 @@ llm_piece_index_add (LlmPieceIndex *self, gint32 id)
 
   if (len == 0)
     return;
-  hash = hash_bytes (bytes, len);
+  hash = hash_bytes (self, bytes, len);
   at = find_slot (self, bytes, len, hash);
   if (self->slots[at] != 0)
     return;
@@ -108,6 +105,6 @@ llm_piece_index_find (const LlmPieceIndex *self, const char *bytes, gsize len)
 
   if (len == 0 || len > self->max_len)
     return -1;
-  at = find_slot (self, bytes, len, hash_bytes (bytes, len));
+  at = find_slot (self, bytes, len, hash_bytes (self, bytes, len));
   return (gint32) (guint32) self->slots[at] - 1;
 }

@@ -2,8 +2,8 @@
 /*
  * bytes -> token id, for every prefix length a tokenizer may ask for.
  *
- * Open addressing over the vocabulary's own byte arena; the hash is seeded per
- * process, so that a model file cannot be built to collide.
+ * Open addressing over the vocabulary's own byte arena; the hash has a random seed, so that
+ * a model file cannot be built to collide.
  */
 #pragma once
 
@@ -15,6 +15,7 @@ typedef struct {
   const char *arena;      /* (borrowed) */
   const guint32 *offsets; /* (borrowed) piece i is arena[offsets[i] .. offsets[i + 1]) */
   guint64 *slots;         /* (owned) high half: hash, low half: id + 1; 0 = free */
+  guint64 seed;
   guint32 mask;
   guint32 max_len;        /* bytes of the longest piece in it */
 } LlmPieceIndex;

@@ -10,20 +10,21 @@ llm_prefix_set_init (LlmPrefixSet *self, const char *arena, const guint32 *offse
   memset (self, 0, sizeof *self);
   self->arena = arena;
   self->offsets = offsets;
-  self->ids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  self->adding = g_array_new (FALSE, FALSE, sizeof (gint32));
 }
 
 void
 llm_prefix_set_clear (LlmPrefixSet *self)
 {
-  g_clear_pointer (&self->ids, g_array_unref);
+  g_clear_pointer (&self->adding, g_array_unref);
+  g_clear_pointer (&self->ids, g_free);
 }
 
 void
 llm_prefix_set_add (LlmPrefixSet *self, gint32 id)
 {
   if (self->offsets[id + 1] > self->offsets[id])
-    g_array_append_val (self->ids, id);
+    g_array_append_val (self->adding, id);
 }
 
 static gint
@@ -45,13 +46,13 @@ compare_ids (gconstpointer a, gconstpointer b, gpointer data)
 static guint8
 byte_at (const LlmPrefixSet *self, guint32 i, guint32 depth)
 {
-  return (guint8) self->arena[self->offsets[g_array_index (self->ids, gint32, i)] + depth];
+  return (guint8) self->arena[self->offsets[self->ids[i]] + depth];
 }
 
 static guint32
 length_at (const LlmPrefixSet *self, guint32 i)
 {
-  gint32 id = g_array_index (self->ids, gint32, i);
+  gint32 id = self->ids[i];
   return self->offsets[id + 1] - self->offsets[id];
 }
 
@@ -67,13 +68,13 @@ same_bytes (const LlmPrefixSet *self, gint32 x, gint32 y)
 static void
 drop_doubles (LlmPrefixSet *self)
 {
-  gint32 *ids = (gint32 *) (gpointer) self->ids->data;
+  gint32 *ids = self->ids;
   guint kept = 0;
 
-  for (guint i = 0; i < self->ids->len; i++)
+  for (guint i = 0; i < self->n_ids; i++)
     if (kept == 0 || !same_bytes (self, ids[kept - 1], ids[i]))
       ids[kept++] = ids[i];
-  g_array_set_size (self->ids, kept);
+  self->n_ids = kept;
 }
 
 void
@@ -81,15 +82,36 @@ llm_prefix_set_sort (LlmPrefixSet *self)
 {
   guint32 i = 0;
 
-  g_array_sort_with_data (self->ids, compare_ids, self);
+  self->n_ids = self->adding->len;
+  g_array_sort_with_data (self->adding, compare_ids, self);
+  self->ids = (gint32 *) (gpointer) g_array_free (g_steal_pointer (&self->adding), FALSE);
   drop_doubles (self);
   for (int b = 0; b < 256; b++)
     {
       self->first[b] = i;
-      while (i < self->ids->len && byte_at (self, i, 0) == b)
+      while (i < self->n_ids && byte_at (self, i, 0) == b)
         i++;
     }
   self->first[256] = i;
+}
+
+gboolean
+llm_prefix_set_is_sound (const LlmPrefixSet *self, guint32 n_tokens)
+{
+  guint32 i = 0;
+
+  for (guint32 j = 0; j < self->n_ids; j++)
+    if (self->ids[j] < 0 || (guint32) self->ids[j] >= n_tokens || length_at (self, j) == 0
+        || (j > 0 && (same_bytes (self, self->ids[j - 1], self->ids[j]) || compare_ids (&self->ids[j - 1], &self->ids[j], (gpointer) self) >= 0)))
+      return FALSE;
+  for (int b = 0; b < 256; b++)
+    {
+      if (self->first[b] != i)
+        return FALSE;
+      while (i < self->n_ids && byte_at (self, i, 0) == b)
+        i++;
+    }
+  return self->first[256] == i && i == self->n_ids;
 }
 
 /* The first index in [lo, hi) whose byte at @depth is not below @byte. */
@@ -139,7 +161,7 @@ llm_prefix_walk_next (LlmPrefixWalk *walk, gint32 *id)
       if (length_at (walk->set, walk->lo) == walk->depth)
         {
           found = walk->depth;
-          *id = g_array_index (walk->set->ids, gint32, walk->lo);
+          *id = walk->set->ids[walk->lo];
         }
       if (found > 0)
         walk->lo++;

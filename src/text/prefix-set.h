@@ -17,7 +17,9 @@ G_BEGIN_DECLS
 typedef struct {
   const char *arena;      /* (borrowed) as in LlmPieceIndex */
   const guint32 *offsets; /* (borrowed) */
-  GArray *ids;            /* (owned) gint32, sorted by their bytes */
+  gint32 *ids;            /* [n_ids] (owned) sorted by their bytes */
+  guint32 n_ids;
+  GArray *adding;         /* (owned) gint32, before they are sorted */
   guint32 first[257];     /* ids beginning with byte b: [first[b], first[b + 1]) */
 } LlmPrefixSet;
 
@@ -35,6 +37,8 @@ void llm_prefix_set_clear (LlmPrefixSet *self);
 void llm_prefix_set_add (LlmPrefixSet *self, gint32 id);
 /* After the last add, before the first match. */
 void llm_prefix_set_sort (LlmPrefixSet *self);
+/* Whether the ids are those of tokens (0 to @n_tokens), sorted, and `first` is right: what comes from a file. */
+gboolean llm_prefix_set_is_sound (const LlmPrefixSet *self, guint32 n_tokens);
 /* The length of the longest token that @p[0..n) begins with (0: none) and its id. */
 gsize llm_prefix_set_match (const LlmPrefixSet *self, const char *p, gsize n, gint32 *id);
 

@@ -32,6 +32,8 @@ typedef struct {
 
 struct _LlmVocab {
   gatomicrefcount refs;
+  gpointer lender;        /* (owned, nullable) whose memory the tables are; else each is our own */
+  GDestroyNotify lender_free;
   LlmVocabKind kind;
   guint n;
   char *arena;            /* the bytes of all tokens, one after the other */

@@ -16,11 +16,9 @@ llm_vocab_ref (LlmVocab *self)
   return self;
 }
 
-void
-llm_vocab_unref (LlmVocab *self)
+static void
+free_tables (LlmVocab *self)
 {
-  if (!g_atomic_ref_count_dec (&self->refs))
-    return;
   llm_piece_index_clear (&self->index);
   llm_char_pairs_clear (&self->pairs);
   llm_prefix_set_clear (&self->control);
@@ -34,6 +32,17 @@ llm_vocab_unref (LlmVocab *self)
   g_free (self->scores);
   g_free (self->merges);
   g_free (self->strip);
+}
+
+void
+llm_vocab_unref (LlmVocab *self)
+{
+  if (!g_atomic_ref_count_dec (&self->refs))
+    return;
+  if (self->lender != NULL)
+    self->lender_free (self->lender);
+  else
+    free_tables (self);
   g_free (self);
 }
 

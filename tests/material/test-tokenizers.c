@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "material/material.h"
 #include "text/vocab.h"
+#include "text/vocab-tables.h"
 
 static char *
 ids_to_string (const GArray *ids)
@@ -128,6 +129,19 @@ check_pieces (LlmVocab *vocab, JsonObject *root)
   return bad;
 }
 
+/* As the next start of the service has it: from its tables. Takes @vocab. */
+static LlmVocab *
+through_tables (LlmVocab *vocab)
+{
+  g_autoptr (LlmVocab) made = vocab;
+  GBytes *bytes = llm_vocab_tables_save (made);
+  gsize size;
+  gconstpointer data = g_bytes_get_data (bytes, &size);
+
+  g_assert_true (llm_vocab_tables_are_sound (data, size));
+  return llm_vocab_tables_open (data, size, bytes, (GDestroyNotify) g_bytes_unref);
+}
+
 /* NULL: not supported. */
 static LlmVocab *
 load_vocab (const char *beside, const char *name, gboolean *bert)
@@ -190,6 +204,9 @@ test_cases (gconstpointer data)
   for (guint i = 0; i < json_array_get_length (cases); i++)
     bad += !check_case (vocab, bert, json_array_get_object_element (cases, i));
   bad += check_pieces (vocab, root);
+  vocab = through_tables (vocab);
+  for (guint i = 0; i < json_array_get_length (cases); i++)
+    bad += !check_case (vocab, bert, json_array_get_object_element (cases, i));
   g_assert_cmpuint (bad, ==, 0);
 }
 
