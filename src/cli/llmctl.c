@@ -29,6 +29,7 @@ static const struct {
   { "ps", llmctl_ps, "", N_("List the models that are loaded") },
   { "config", llmctl_config, "[ACTION] [KEY] [VALUE]", N_("Show and change the settings of the service") },
   { "gc", llmctl_gc, "[--dry-run]", N_("Delete what is not needed any more") },
+  { "stats", llmctl_stats, "", N_("Show what was compiled and what was found ready") },
   { "status", llmctl_status, "", N_("Show the service, its devices and its counters") },
 };
 

@@ -27,6 +27,7 @@ int llmctl_embed (LlmCtl *ctl, int argc, char **argv);
 int llmctl_ps (LlmCtl *ctl, int argc, char **argv);
 int llmctl_config (LlmCtl *ctl, int argc, char **argv);
 int llmctl_gc (LlmCtl *ctl, int argc, char **argv);
+int llmctl_stats (LlmCtl *ctl, int argc, char **argv);
 int llmctl_status (LlmCtl *ctl, int argc, char **argv);
 
 /* The connection; complains and returns NULL when there is none. */
