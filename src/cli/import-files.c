@@ -76,8 +76,9 @@ files_to_import (int argc, char **argv, char **name)
 }
 
 static int
-import_files (LlmCtl *ctl, int argc, char **argv)
+import_files (LlmCtl *ctl, gboolean in_place, int argc, char **argv)
 {
+  GVariantBuilder options;
   g_autoptr (LlmClient) client = NULL;
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) result = NULL;
@@ -90,7 +91,10 @@ import_files (LlmCtl *ctl, int argc, char **argv)
   client = llmctl_connect (ctl);
   if (client == NULL)
     return 1;
-  result = llm_client_import (client, (const char *const *) files, name, NULL, llmctl_show_progress, NULL, ctl->cancellable, &error);
+  g_variant_builder_init (&options, G_VARIANT_TYPE_VARDICT);
+  if (in_place)
+    g_variant_builder_add (&options, "{sv}", "in-place", g_variant_new_boolean (TRUE));
+  result = llm_client_import (client, (const char *const *) files, name, g_variant_builder_end (&options), llmctl_show_progress, NULL, ctl->cancellable, &error);
   llmctl_end_progress ();
   if (result == NULL)
     return llmctl_fail (error);
@@ -250,10 +254,11 @@ import_scanned (LlmCtl *ctl, gboolean everything, int argc, char **argv)
 int
 llmctl_import (LlmCtl *ctl, int argc, char **argv)
 {
-  gboolean scan = FALSE, everything = FALSE;
+  gboolean scan = FALSE, everything = FALSE, in_place = FALSE;
   const GOptionEntry entries[] = {
     { "scan", 0, 0, G_OPTION_ARG_NONE, &scan, N_("List what Ollama, Hugging Face and llama.cpp have downloaded for you; import those that are NAMEd"), NULL },
     { "all", 0, 0, G_OPTION_ARG_NONE, &everything, N_("With --scan: import all that are not in the store"), NULL },
+    { "in-place", 0, 0, G_OPTION_ARG_NONE, &in_place, N_("Use the file where it is, without a copy; only root may be able to change it"), NULL },
     { NULL }
   };
 
@@ -267,5 +272,5 @@ llmctl_import (LlmCtl *ctl, int argc, char **argv)
       g_printerr (_("llmctl: --all goes with --scan and without names\n"));
       return 2;
     }
-  return scan ? import_scanned (ctl, everything, argc, argv) : import_files (ctl, argc, argv);
+  return scan ? import_scanned (ctl, everything, argc, argv) : import_files (ctl, in_place, argc, argv);
 }

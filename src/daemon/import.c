@@ -25,7 +25,7 @@ struct _LlmImport {
   GQueue waiting;      /* GUnixFDList (owned) that are to be copied */
   GUnixFDList *copying;
   guint n_files;       /* that were sent */
-  gboolean more, busy;
+  gboolean in_place, more, busy;
   guint64 copied;      /* bytes of `blobs` */
 };
 
@@ -293,7 +293,7 @@ copy (LlmImport *import)
   import->copying = g_queue_pop_head (&import->waiting);
   llm_settings_read (import->broker->settings, &values);
   llm_store_set_keep_free (import->broker->store, values.minimum_free);
-  llm_store_ingest_async (import->broker->store, import->copying, on_progress, import, cancellable (import), on_ingested, import);
+  llm_store_ingest_async (import->broker->store, import->copying, import->in_place, on_progress, import, cancellable (import), on_ingested, import);
 }
 
 static void
@@ -335,9 +335,10 @@ add_files (LlmImport *import, GUnixFDList *fds, gboolean more)
 }
 
 void
-llm_import_start (LlmRequest *request, GUnixFDList *fds, const char *name, const char *source, const char *version, gboolean more)
+llm_import_start (LlmRequest *request, GUnixFDList *fds, const char *name, const char *source, const char *version, gboolean in_place, gboolean more)
 {
   request->import = import_new (request->broker, llm_request_ref (request), name, source, version);
+  request->import->in_place = in_place;
   add_files (request->import, fds, more);
 }
 

@@ -74,7 +74,7 @@ typedef struct {
   guint32 uid;
   char *sender, *name, *handle_token, *source, *version;
   GUnixFDList *fds; /* charged */
-  gboolean more;
+  gboolean in_place, more;
   GDBusMethodInvocation *invocation;
 } ImportCall;
 
@@ -91,7 +91,7 @@ on_import_authorized (GObject *source, GAsyncResult *result, gpointer user_data)
   if (request != NULL)
     {
       g_dbus_method_invocation_return_value (import->invocation, g_variant_new ("(o)", request->path));
-      llm_import_start (request, import->fds, import->name, import->source, import->version, import->more);
+      llm_import_start (request, import->fds, import->name, import->source, import->version, import->in_place, import->more);
     }
   else
     {
@@ -132,7 +132,7 @@ llm_manager_import (LlmManagerCall *call, GError **error)
   g_autoptr (GVariant) options = llm_manager_options_at (call, 2, LLM_OPTIONS_IMPORT, error), handles = g_variant_get_child_value (call->params, 0);
   g_autofree char *name = options != NULL ? llm_store_normalize_name (llm_manager_string_at (call, 1), error) : NULL;
   const char *append_to = NULL, *handle_token = NULL, *source = "import", *version = "";
-  gboolean more = FALSE;
+  gboolean more = FALSE, in_place = FALSE;
   GUnixFDList *fds;
   ImportCall *import;
 
@@ -141,6 +141,7 @@ llm_manager_import (LlmManagerCall *call, GError **error)
   g_variant_lookup (options, "handle-token", "&s", &handle_token);
   g_variant_lookup (options, "append-to", "&o", &append_to);
   g_variant_lookup (options, "more", "b", &more);
+  g_variant_lookup (options, "in-place", "b", &in_place);
   g_variant_lookup (options, "source", "&s", &source);
   g_variant_lookup (options, "version", "&s", &version);
   if (strcmp (source, "bundled") == 0)
@@ -157,7 +158,7 @@ llm_manager_import (LlmManagerCall *call, GError **error)
     return append_to_import (call, append_to, fds, name, more, error);
   import = g_new0 (ImportCall, 1);
   *import = (ImportCall) { call->broker, call->caller->uid, g_strdup (call->caller->name), g_steal_pointer (&name), g_strdup (handle_token), g_strdup (source), g_strdup (version),
-                           fds, more, call->invocation };
+                           fds, in_place, more, call->invocation };
   llm_authorizer_check_async (call->broker->connection, LLM_ACTION_IMPORT, call->broker->session, call->caller->name, call->caller->uid,
                               on_import_authorized, import);
   return TRUE;

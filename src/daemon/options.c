@@ -37,7 +37,7 @@ static const Option filter[] = { { "architecture", "s", 0, 0, FALSE }, { "capabi
 static const Option request[] = { { "handle-token", "s", 0, 0, FALSE }, { NULL } };
 static const Option import[] = {
   { "handle-token", "s", 0, 0, FALSE }, { "append-to", "o", 0, 0, FALSE }, { "more", "b", 0, 0, FALSE },
-  { "version", "s", 0, LLM_MAX_ORIGIN_BYTES, FALSE }, { "source", "s", 0, LLM_MAX_ORIGIN_BYTES, FALSE }, { NULL }
+  { "in-place", "b", 0, 0, FALSE }, { "version", "s", 0, LLM_MAX_ORIGIN_BYTES, FALSE }, { "source", "s", 0, LLM_MAX_ORIGIN_BYTES, FALSE }, { NULL }
 };
 static const Option collect[] = { { "dry-run", "b", 0, 0, FALSE }, { NULL } };
 static const Option none[] = { { NULL } };

@@ -109,7 +109,7 @@ void llm_generate_reply (LlmRequest *self, GDBusMethodInvocation *invocation);
 GUnixFDList *llm_import_take_fds (LlmBroker *broker, guint32 uid, GDBusMessage *message, GVariant *handles, GError **error);
 void llm_import_release_fds (LlmBroker *broker, guint32 uid, GUnixFDList *fds);
 /* Both take @fds. @more: the import waits for llm_import_append(). */
-void llm_import_start (LlmRequest *self, GUnixFDList *fds, const char *name, const char *source, const char *version, gboolean more);
+void llm_import_start (LlmRequest *self, GUnixFDList *fds, const char *name, const char *source, const char *version, gboolean in_place, gboolean more);
 gboolean llm_import_append (LlmRequest *self, GUnixFDList *fds, const char *name, gboolean more, GError **error);
 void llm_import_request_ended (LlmImport *import);
 void llm_import_bundled (LlmBroker *broker);

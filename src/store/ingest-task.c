@@ -10,6 +10,7 @@
 #include "store/store-private.h"
 
 typedef struct {
+  gboolean in_place;
   GUnixFDList *fds; /* or */
   char **paths;     /* bundled */
   LlmIngestPlace place;
@@ -71,7 +72,10 @@ copy_all (Ingest *ingest, GCancellable *cancellable, Outcome *outcome)
     }
   for (int i = 0; i < n; i++)
     {
-      if (!llm_ingest_copy (fds[i], &ingest->place, outcome->blobs, llm_progress_report, &ingest->progress, cancellable, &outcome->error))
+      gboolean ok = ingest->in_place ? llm_ingest_refer (fds[i], outcome->blobs, llm_progress_report, &ingest->progress, cancellable, &outcome->error)
+                                     : llm_ingest_copy (fds[i], &ingest->place, outcome->blobs, llm_progress_report, &ingest->progress, cancellable, &outcome->error);
+
+      if (!ok)
         return;
       ingest->progress.before += ((LlmStoreBlob *) outcome->blobs->pdata[i])->size;
     }
@@ -122,7 +126,7 @@ finish (LlmStore *self, GAsyncResult *result, GError **error)
 }
 
 void
-llm_store_ingest_async (LlmStore *self, GUnixFDList *fds, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable,
+llm_store_ingest_async (LlmStore *self, GUnixFDList *fds, gboolean in_place, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable,
                         GAsyncReadyCallback callback, gpointer user_data)
 {
   g_autoptr (GTask) task = g_task_new (NULL, cancellable, callback, user_data);
@@ -130,6 +134,7 @@ llm_store_ingest_async (LlmStore *self, GUnixFDList *fds, LlmStoreProgress progr
 
   g_task_set_source_tag (task, llm_store_ingest_async);
   ingest->fds = g_object_ref (fds);
+  ingest->in_place = in_place;
   ingest->progress.callback = progress;
   ingest->progress.user_data = progress_data;
   g_task_run_in_thread (task, ingest_thread);

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "store/disk.h"
 #include "store/hash.h"
+#include "store/trusted.h"
 
 #define CHUNK_BYTES (1 * LLM_MIB)
 
@@ -145,6 +146,49 @@ llm_ingest_copy (int fd, const LlmIngestPlace *place, GPtrArray *blobs, LlmStore
   blob->path = g_build_filename (place->blobs_dir, blob->digest, NULL);
   g_ptr_array_add (blobs, g_steal_pointer (&blob));
   return llm_disk_sync_folder (place->blobs_dir, error);
+}
+
+/* What the caller's descriptor leads to, opened anew by its path. */
+static int
+open_trusted (int fd, char **path, GError **error)
+{
+  g_autofree char *link = g_strdup_printf ("/proc/self/fd/%d", fd);
+  struct stat theirs, ours;
+  int opened;
+
+  *path = g_file_read_link (link, NULL);
+  if (*path == NULL || !g_utf8_validate (*path, -1, NULL)) /* it has to fit into a manifest */
+    return llm_error_fail (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "in-place: the file has no path that could be kept"), -1;
+  opened = llm_trusted_open_here (*path, error);
+  if (opened < 0 || (fstat (fd, &theirs) == 0 && fstat (opened, &ours) == 0 && theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino))
+    return opened;
+  close (opened);
+  return llm_error_fail (error, G_DBUS_ERROR, G_DBUS_ERROR_INVALID_ARGS, "in-place: %s is another file by now", *path), -1;
+}
+
+gboolean
+llm_ingest_refer (int fd, GPtrArray *blobs, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (LlmStoreBlob) blob = g_new0 (LlmStoreBlob, 1);
+  struct stat before, after;
+  int opened = llm_ingest_check_fd (fd, &blob->size, error) ? open_trusted (fd, &blob->path, error) : -1;
+
+  if (opened < 0)
+    return FALSE;
+  blob->in_place = TRUE;
+  if (fstat (opened, &before) == 0)
+    blob->digest = stream (opened, -1, blob->size, progress, progress_data, cancellable, error);
+  if (blob->digest != NULL && (fstat (opened, &after) < 0 || llm_disk_mtime (&before) != llm_disk_mtime (&after)))
+    {
+      g_clear_pointer (&blob->digest, g_free);
+      llm_error_fail (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED, "%s was changed while it was imported", blob->path);
+    }
+  close (opened);
+  if (blob->digest == NULL)
+    return FALSE;
+  blob->mtime = llm_disk_mtime (&before);
+  g_ptr_array_add (blobs, g_steal_pointer (&blob));
+  return TRUE;
 }
 
 LlmStoreBlob *

@@ -27,6 +27,9 @@ typedef struct {
 gboolean llm_ingest_copy (int fd, const LlmIngestPlace *place, GPtrArray *blobs, LlmStoreProgress progress, gpointer progress_data,
                           GCancellable *cancellable, GError **error);
 
+/* Hashes what stands in @fd and adds it to @blobs as a file in place: InvalidArgs when others than root could change it. */
+gboolean llm_ingest_refer (int fd, GPtrArray *blobs, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable, GError **error);
+
 /* The digest of the @size bytes of @fd. (transfer full) */
 char *llm_ingest_hash (int fd, guint64 size, LlmStoreProgress progress, gpointer progress_data, GCancellable *cancellable, GError **error);
 

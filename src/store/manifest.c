@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "store/disk.h"
 #include "store/hash.h"
+#include "store/trusted.h"
 
 #define FORMAT "local-llm-manifest/1"
 #define DIGEST_CHARS (strlen ("sha256-") + 64)
@@ -101,32 +102,40 @@ llm_manifest_new (const char *name, GPtrArray *blobs, gint64 imported, GVariant 
   return self;
 }
 
+int
+llm_manifest_open_blob (const LlmStoreModel *self, const LlmStoreBlob *blob, GError **error)
+{
+  g_autoptr (GError) distrust = NULL;
+  int fd;
+
+  if (blob->in_place && !self->bundled)
+    {
+      fd = llm_trusted_open_here (blob->path, &distrust);
+      if (fd < 0)
+        llm_error_fail (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED, "the weights of %s are not used any more: %s", self->name, distrust->message);
+      return fd;
+    }
+  fd = open (blob->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (blob->in_place ? 0 : O_NOFOLLOW)); /* packages may link */
+  if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+    llm_error_fail (error, LLM_ERROR, LLM_ERROR_BUSY, "the weights of %s cannot be opened: %s; try again later", self->name, g_strerror (errno));
+  else if (fd < 0)
+    llm_error_fail (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND, "the weights of %s cannot be opened: %s; import the model again", self->name,
+                    g_strerror (errno));
+  return fd;
+}
+
 static int
 open_blob (const LlmStoreModel *self, const LlmStoreBlob *blob, GError **error)
 {
+  int fd = llm_manifest_open_blob (self, blob, error);
   struct stat st;
-  int fd = open (blob->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (blob->in_place ? 0 : O_NOFOLLOW)); /* packages may link */
 
-  if (fd < 0 && (errno == EMFILE || errno == ENFILE))
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_BUSY, "the weights of %s cannot be opened: %s; try again later", self->name, g_strerror (errno));
-      return -1;
-    }
-  if (fd < 0)
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND,
-                   "the weights of %s cannot be opened: %s; import the model again", self->name, g_strerror (errno));
-      return -1;
-    }
-  if (fstat (fd, &st) < 0 || !S_ISREG (st.st_mode) || (guint64) st.st_size != blob->size)
-    {
-      close (fd);
-      g_set_error (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED,
-                   "the weights of %s are not the %" G_GUINT64_FORMAT " bytes that were imported; import the model again",
-                   self->name, blob->size);
-      return -1;
-    }
-  return fd;
+  if (fd < 0 || (fstat (fd, &st) == 0 && S_ISREG (st.st_mode) && (guint64) st.st_size == blob->size))
+    return fd;
+  close (fd);
+  llm_error_fail (error, LLM_ERROR, LLM_ERROR_INTEGRITY_FAILED, "the weights of %s are not the %" G_GUINT64_FORMAT " bytes that were imported; import the model again",
+                  self->name, blob->size);
+  return -1;
 }
 
 GUnixFDList *

@@ -26,6 +26,9 @@ gboolean llm_manifest_install (const char *tmp, const char *models_dir, const ch
 /* Removes the manifest of @name and the folders that are empty without it. FALSE with errno set. */
 gboolean llm_manifest_remove (const char *models_dir, const char *name);
 
+/* Opens a file of @model as its kind wants it. -1: ModelNotFound, IntegrityFailed, Busy. */
+int llm_manifest_open_blob (const LlmStoreModel *model, const LlmStoreBlob *blob, GError **error);
+
 /* (transfer full) models/<name>/<tag>.json below @models_dir, for a normalised name. */
 char *llm_manifest_path (const char *models_dir, const char *name);
 

@@ -89,8 +89,9 @@ typedef void (*LlmStoreProgress) (guint64 done, guint64 total, gpointer user_dat
 /* Copies @fds (regular files or memfds opened for reading: else InvalidArgs; from their beginnings) into blobs/, one after the
  * other, hashing as it goes; space is reserved first (DiskFull); a file that shrinks or grows meanwhile is IntegrityFailed.
  * A copy replaces a blob of the same digest, which may have been damaged. @progress: over the bytes of all; main loop, at most
- * 10 times a second. An error or cancelling leaves nothing behind. */
-void llm_store_ingest_async (LlmStore *self, GUnixFDList *fds, LlmStoreProgress progress, gpointer progress_data,
+ * 10 times a second. An error or cancelling leaves nothing behind. @in_place: they are hashed and used where they are, which InvalidArgs refuses when
+ * anybody but root could change them (trusted.h); the same is asked whenever they are opened. */
+void llm_store_ingest_async (LlmStore *self, GUnixFDList *fds, gboolean in_place, LlmStoreProgress progress, gpointer progress_data,
                              GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 /* What is to be committed or discarded. (element-type LlmStoreBlob) (transfer full) */
 GPtrArray *llm_store_ingest_finish (LlmStore *self, GAsyncResult *result, GError **error);

@@ -4,13 +4,13 @@
  * follows is decided on the main loop, where an import may have put whole bytes in their place meanwhile.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "store/disk.h"
 #include "store/ingest.h"
+#include "store/manifest.h"
 #include "store/progress.h"
 #include "store/store-private.h"
 
@@ -73,12 +73,11 @@ verify_all (Verify *verify, GCancellable *cancellable, GError **error)
   for (guint i = 0; i < verify->model->blobs->len; i++)
     {
       const LlmStoreBlob *blob = verify->model->blobs->pdata[i];
-      int fd = open (blob->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (blob->in_place ? 0 : O_NOFOLLOW));
+      int fd = llm_manifest_open_blob (verify->model, blob, error);
       gboolean ok;
 
       if (fd < 0)
-        return llm_error_fail (error, LLM_ERROR, LLM_ERROR_MODEL_NOT_FOUND, "the weights of %s cannot be opened: %s; import the model again", verify->model->name,
-                               g_strerror (errno));
+        return FALSE;
       ok = look_at (verify, i, fd, cancellable, error);
       close (fd);
       if (!ok)

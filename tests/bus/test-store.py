@@ -164,6 +164,48 @@ class Alias(Case):
         self.assertIn('no model', ctl('alias', '--remove', 'story', status=1).stderr)
 
 
+class InPlace(Case):
+    def refer(self, path):
+        fds = Gio.UnixFDList()
+        with open(path, 'rb') as f:
+            fds.append(f.fileno())
+        request = self.service.call('Import', '(ahsa{sv})', ([0], 'mine', h.v(in_place=True)), fds=fds)[0]
+        return self.wait(request)['digest']
+
+    def test_refused(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, 'mine.gguf')
+            with open(path, 'wb') as f:
+                f.write(self.data)
+            self.expect('InvalidArgs', self.refer, path, says=['in-place', 'without in-place'])
+        self.expect('InvalidArgs', self.start_in_place_memfd, says=['in-place'])
+        self.assertEqual(len(self.service.call('ListModels', '(a{sv})', ({},))[0]), 1)
+
+    def start_in_place_memfd(self):
+        self.wait(self.start('mine', self.data, in_place=True))
+
+    @unittest.skipUnless(os.getuid() == 0 and os.stat('/root').st_mode & 0o022 == 0, 'only root can have files that only root can change')
+    def test_used_where_it_is(self):
+        expected = self.service.generate(temperature=0, max_tokens=20)[0]
+        with tempfile.TemporaryDirectory(dir='/root') as folder:
+            path = os.path.join(folder, 'mine.gguf')
+            with open(path, 'wb') as f:
+                f.write(self.variant(1))
+            os.chmod(path, 0o644)
+            digest = self.refer(path)
+            works = lambda: self.assertEqual(self.service.generate(model='mine', temperature=0, max_tokens=20)[0], expected)
+            works()
+            self.assertEqual((self.files('blobs'), self.properties('mine:latest')['Digest']), ([], digest))
+            self.on_model('mine', 'Unload')
+            os.chmod(folder, 0o777)  # asked again whenever it is opened
+            self.expect('IntegrityFailed', self.service.generate, model='mine', says=['may write to'])
+            os.chmod(folder, 0o700)
+            works()
+            self.on_model('mine', 'Delete')
+            self.assertTrue(os.path.exists(path))
+            self.expect('ModelNotFound', self.service.generate, model='mine')
+
+
 class Swap(Case):
     environment = {'LLM_CPU_ISA': 'scalar'}
 

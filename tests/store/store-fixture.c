@@ -70,7 +70,7 @@ ingest_files (Fixture *f, const int *fds, guint n, LlmStoreProgress progress, gp
   Ingest state = { f, NULL, NULL, FALSE };
   g_autoptr (GUnixFDList) list = g_unix_fd_list_new_from_array (fds, (int) n);
 
-  llm_store_ingest_async (f->store, list, progress, progress_data, cancellable, on_ingested, &state);
+  llm_store_ingest_async (f->store, list, FALSE, progress, progress_data, cancellable, on_ingested, &state);
   g_clear_object (&list); /* the store has its own reference */
   while (!state.done)
     g_main_context_iteration (NULL, TRUE);
