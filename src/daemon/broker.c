@@ -59,6 +59,8 @@ llm_broker_health (LlmBroker *self)
     return g_strdup ("degraded: the engine crashed on Vulkan with several models; the CPU is used");
   if (quarantined > 0)
     return g_strdup_printf ("degraded: %u model and user pairs are refused after crashes", quarantined);
+  if (self->update != NULL && llm_update_pending (self->update) > 0)
+    return g_strdup_printf ("updating: what the new engine compiles for %u models is being made", llm_update_pending (self->update));
   return g_strdup ("ok");
 }
 
@@ -287,6 +289,7 @@ llm_broker_new (GDBusConnection *connection, const LlmBrokerOptions *options, GE
   self->loader = llm_loader_new (self);
   self->devices = llm_device_objects_new (self);
   self->models = llm_models_new (self);
+  self->update = llm_update_new (self, options->engine_path);
   self->collector = llm_collector_new (self, options->cache_dir, options->engine_path);
   self->settings_object = llm_settings_object_new (self, error);
   if (self->settings_object == NULL || !llm_manager_export (self, error))
@@ -330,6 +333,7 @@ llm_broker_free (LlmBroker *self)
   while ((invocation = g_queue_pop_head (&self->waiting_calls)) != NULL)
     llm_broker_return_error (invocation, g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the service is shutting down"));
   g_clear_pointer (&self->collector, llm_collector_free);
+  g_clear_pointer (&self->update, llm_update_free);
   cancel_all (self);
   llm_engine_client_free (self->engine);
   while (g_main_context_iteration (NULL, FALSE)) /* what has been cancelled calls back */

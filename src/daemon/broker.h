@@ -13,6 +13,7 @@
 #include "daemon/flow.h"
 #include "daemon/inbound.h"
 #include "daemon/settings.h"
+#include "daemon/update.h"
 #include "store/store.h"
 
 G_BEGIN_DECLS
@@ -49,6 +50,7 @@ struct _LlmBroker {
   LlmDeviceObjects *devices;
   LlmSettingsObject *settings_object;
   LlmCollector *collector;
+  LlmUpdate *update;
   guint manager_registration;
   GHashTable *requests;  /* id -> LlmRequest (owned reference) */
   guint64 last_request_id;

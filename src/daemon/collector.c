@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/limits.h"
-#include "base/names.h"
 #include "daemon/broker.h"
 #include "daemon/cache-folder.h"
 #include "store/gc-files.h"
@@ -20,7 +19,6 @@ struct _LlmCollector {
   GQueue calls;          /* Call (owned): who waits; NULL: nobody, it was our own idea */
   gboolean running, asking_disk;
   guint soon, interval, disk_timer;
-  char *updated_from;    /* the engine of the last run, when it was another one */
   guint64 n_collections, n_deletions, n_bytes, artifact_bytes;
 };
 
@@ -30,28 +28,6 @@ typedef struct {
 } Call;
 
 static void next (LlmCollector *self);
-
-/* ---- what the engine of the last run was ---- */
-
-/* "v<version>-<build id>" */
-static void
-note_engine (LlmCollector *self, const char *folder)
-{
-  const char *dash = strchr (folder, '-');
-  g_autofree char *version = g_strndup (folder + 1, (gsize) (dash - folder - 1));
-  g_auto (LlmLastRun) last = { 0 };
-  g_autoptr (GVariant) formats = g_variant_ref_sink (g_variant_new_parsed ("{'api': %u}", (guint32) LLM_API_VERSION));
-  LlmLastRun now = { version, (char *) dash + 1, formats, 0 };
-
-  llm_settings_last_run (self->broker->settings, &last);
-  if (last.engine_version[0] != '\0' && (strcmp (last.engine_version, version) != 0 || strcmp (last.build_id, dash + 1) != 0))
-    {
-      g_free (self->updated_from);
-      self->updated_from = g_strdup_printf ("%s-%s", last.engine_version, last.build_id);
-      g_message ("the engine was %s at the last run and is %s now: its artifacts are made again", self->updated_from, folder + 1);
-    }
-  llm_settings_record_run (self->broker->settings, &now);
-}
 
 /* ---- one collection ---- */
 
@@ -163,8 +139,6 @@ next (LlmCollector *self)
   folder = llm_cache_folder_name (self->engine_path);
   if (folder == NULL)
     folder = g_strdup (""); /* no engine: no version is old */
-  else
-    note_engine (self, folder);
   llm_settings_read (self->broker->settings, &values);
   costs = measured_costs (self->broker);
   request = (LlmGcRequest) {
@@ -318,7 +292,6 @@ llm_collector_free (LlmCollector *self)
   while ((call = g_queue_pop_head (&self->calls)) != NULL)
     answer (call, NULL);
   g_object_unref (self->cancellable);
-  g_free (self->updated_from);
   g_free (self->cache_dir);
   g_free (self->engine_path);
   g_free (self);
@@ -336,6 +309,7 @@ llm_collector_statistics (LlmCollector *self)
   g_variant_dict_insert (&dict, "bytes", "t", self->n_bytes);
   g_variant_dict_insert (&dict, "artifact-bytes", "t", self->artifact_bytes);
   g_variant_dict_insert (&dict, "last", "x", last.last_gc);
-  g_variant_dict_insert (&dict, "updated-from", "s", self->updated_from != NULL ? self->updated_from : "");
+  g_variant_dict_insert (&dict, "updating-models", "u", llm_update_pending (self->broker->update));
+  g_variant_dict_insert (&dict, "updated-from", "s", llm_update_from (self->broker->update));
   return g_variant_dict_end (&dict);
 }

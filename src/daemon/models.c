@@ -213,8 +213,11 @@ llm_models_sync (LlmModels *self)
   for (guint i = 0; i < names->len; i++)
     object_remove (self, names->pdata[i]);
   llm_loader_store_changed (self->broker->loader);
-  if (self->broker->collector != NULL) /* else we are shutting down */
-    llm_collector_trigger (self->broker->collector, "the models have changed");
+  if (self->broker->collector == NULL)
+    return; /* shutting down */
+  llm_collector_trigger (self->broker->collector, "the models have changed");
+  if (self->broker->bundled_pending == 0)
+    llm_update_begin (self->broker->update);
   default_model = llm_broker_default_model (self->broker);
   llm_broker_notify (self->broker, "DefaultModel", g_variant_new_string (default_model));
 }
@@ -253,6 +256,8 @@ llm_models_load_changed (LlmModels *self, const char *digest)
   while (g_hash_table_iter_next (&iter, NULL, &value))
     if (strcmp (((Object *) value)->model->digest, digest) == 0)
       object_changed (value);
+  if (self->broker->update != NULL)
+    llm_update_loads_changed (self->broker->update);
   llm_broker_notify (self->broker, "LoadedModels", llm_models_loaded_paths (self));
 }
 

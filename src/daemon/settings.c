@@ -220,6 +220,7 @@ llm_last_run_clear (LlmLastRun *last)
   g_clear_pointer (&last->engine_version, g_free);
   g_clear_pointer (&last->build_id, g_free);
   g_clear_pointer (&last->formats, g_variant_unref);
+  g_clear_pointer (&last->models, g_strfreev);
 }
 
 void
@@ -231,6 +232,7 @@ llm_settings_last_run (LlmSettings *self, LlmLastRun *last)
   last->engine_version = g != NULL ? g_settings_get_string (g, "last-engine-version") : g_strdup ("");
   last->build_id = g != NULL ? g_settings_get_string (g, "last-build-id") : g_strdup ("");
   last->formats = g != NULL ? g_settings_get_value (g, "last-formats") : g_variant_ref_sink (g_variant_new ("a{su}", NULL));
+  last->models = g != NULL ? g_settings_get_strv (g, "last-models") : g_new0 (char *, 1);
   last->last_gc = g != NULL ? g_settings_get_int64 (g, "last-gc") : 0;
 }
 
@@ -254,6 +256,8 @@ llm_settings_record_run (LlmSettings *self, const LlmLastRun *last)
     record (self, "last-build-id", g_variant_new_string (last->build_id));
   if (last->formats != NULL)
     record (self, "last-formats", last->formats);
+  if (last->models != NULL)
+    record (self, "last-models", g_variant_new_strv ((const char *const *) last->models, -1));
   if (last->last_gc != 0)
     record (self, "last-gc", g_variant_new_int64 (last->last_gc));
 }

@@ -67,6 +67,7 @@ typedef struct {
   char *engine_version, *build_id; /* "" = there was none */
   GVariant *formats;               /* a{su} */
   gint64 last_gc;                  /* seconds since 1970; 0 = never */
+  char **models;                   /* names of those that are loaded; NULL-terminated */
 } LlmLastRun;
 void llm_last_run_clear (LlmLastRun *last);
 void llm_settings_last_run (LlmSettings *self, LlmLastRun *last);

@@ -265,7 +265,8 @@ static void
 test_keyfile (Fixture *f, gconstpointer data)
 {
   LlmSettings *s = llm_settings_new (f->state, f->etc);
-  LlmLastRun run = { (char *) "1.2", (char *) "abc", NULL, 99 };
+  char *models[] = { (char *) "a:1", (char *) "b:1", NULL };
+  LlmLastRun run = { (char *) "1.2", (char *) "abc", NULL, 99, models };
   g_auto (LlmLastRun) last = { 0 };
 
   expect_ok (s, "threads", "3", "uint32 3");
@@ -279,6 +280,7 @@ test_keyfile (Fixture *f, gconstpointer data)
   g_assert_cmpstr (last.engine_version, ==, "1.2");
   g_assert_cmpstr (last.build_id, ==, "abc");
   g_assert_cmpint (last.last_gc, ==, 99);
+  g_assert_true (g_strv_equal ((const char *const *) models, (const char *const *) last.models));
   g_assert_cmpuint (g_variant_n_children (last.formats), ==, 1);
   expect_error (s, "last-gc", "int64 1", G_DBUS_ERROR_ACCESS_DENIED, "kept by the service");
   g_assert_true (llm_settings_reset (s, "threads", NULL));
