@@ -7,7 +7,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef __x86_64__
+#include <xxh_x86dispatch.h> /* the widest vectors there are; the same sums */
+#else
 #include <xxhash.h>
+#endif
 
 #include "base/checked.h"
 #include "base/limits.h"
@@ -127,52 +131,47 @@ llm_artifact_header (const LlmArtifactLabel *label, const void *payload, gsize n
   return out;
 }
 
-/* By read(): a disk that fails is an error then, where a mapping would end the process. */
-static gboolean
-read_at (int fd, void *out, gsize n, guint64 at, LlmMiss *miss)
+/* The whole file by read(), where the kernel cannot say beforehand whether a mapping is all there. */
+static guint8 *
+read_whole (int fd, gsize size, LlmMiss *miss)
 {
-  while (n > 0)
+  guint8 *bytes = g_try_malloc (size);
+  gsize at = 0;
+
+  *miss = LLM_MISS_UNREADABLE;
+  while (bytes != NULL && at < size)
     {
-      gssize got = pread (fd, out, n, (off_t) at);
+      gssize got = pread (fd, bytes + at, size - at, (off_t) at);
 
       if (got < 0 && errno == EINTR)
         continue;
       if (got <= 0)
         {
           *miss = got < 0 ? LLM_MISS_UNREADABLE : LLM_MISS_DAMAGED;
-          return FALSE;
+          g_clear_pointer (&bytes, g_free);
         }
-      out = (guint8 *) out + got;
-      n -= (gsize) got;
-      at += (guint64) got;
+      else
+        at += (gsize) got;
     }
-  return TRUE;
+  return bytes;
 }
 
-#define SLICE (64 * 1024) /* hashed while it is in the L2 cache */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
 
-static gboolean
-sum_is_right (int fd, const Header *header, LlmMiss *miss)
+/* Every page of it is there then: a disk that fails is an error here, where a plain mapping would end the process later. */
+static guint8 *
+map_whole (int fd, gsize size, gboolean *is_mapped, LlmMiss *miss)
 {
-  g_autofree guint8 *slice = g_malloc (SLICE);
-  XXH3_state_t *state = XXH3_createState ();
-  XXH128_hash_t sum;
-  gboolean ok = TRUE;
+  guint8 *map = mmap (NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
 
-  XXH3_128bits_reset (state);
-  for (guint64 at = SUMMED_FROM; at < header->total && ok;)
-    {
-      gsize n = MIN (SLICE, header->total - at);
-
-      ok = read_at (fd, slice, n, at, miss);
-      if (ok)
-        XXH3_128bits_update (state, slice, n);
-      at += n;
-    }
-  sum = XXH3_128bits_digest (state);
-  XXH3_freeState (state);
-  *miss = ok ? LLM_MISS_DAMAGED : *miss;
-  return ok && sum.low64 == header->checksum[0] && sum.high64 == header->checksum[1];
+  *is_mapped = map != MAP_FAILED && madvise (map, size, MADV_POPULATE_READ) == 0;
+  if (*is_mapped)
+    return map;
+  if (map != MAP_FAILED)
+    munmap (map, size);
+  return read_whole (fd, size, miss);
 }
 
 static gboolean
@@ -190,62 +189,75 @@ text_is (const char *text, gsize n, const char *wanted)
   return n == strlen (wanted) && memcmp (text, wanted, n) == 0;
 }
 
+/* What is wrong with the file @header[0..total), or LLM_HIT. */
 static LlmMiss
-compare_labels (int fd, const Header *header, const LlmArtifactLabel *label)
+examine (const Header *header, const LlmArtifactLabel *label)
 {
-  gsize n = header->identity_size + header->key_size;
-  g_autofree char *texts = g_malloc (n + 1);
-  LlmMiss miss;
+  XXH128_hash_t sum = XXH3_128bits ((const guint8 *) header + SUMMED_FROM, header->total - SUMMED_FROM);
+  const char *texts = (const char *) (header + 1);
 
-  if (!read_at (fd, texts, n, sizeof *header, &miss))
-    return miss;
+  if (sum.low64 != header->checksum[0] || sum.high64 != header->checksum[1])
+    return LLM_MISS_DAMAGED;
+  if (header->format != FORMAT)
+    return LLM_MISS_VERSION;
+  if (!lengths_agree (header))
+    return LLM_MISS_DAMAGED;
   if (!text_is (texts, header->identity_size, label->identity))
     return LLM_MISS_VERSION;
   return text_is (texts + header->identity_size, header->key_size, label->key) ? LLM_HIT : LLM_MISS_FOREIGN;
 }
 
-LlmMiss
-llm_artifact_examine (int fd, const LlmArtifactLabel *label, gsize *payload_at, gsize *payload_size)
+/* The size, if the file begins like one. */
+static LlmMiss
+look_at_head (int fd, gsize *size)
 {
   struct stat st;
   Header header;
-  LlmMiss miss = LLM_MISS_DAMAGED;
 
   if (fstat (fd, &st) < 0)
     return LLM_MISS_UNREADABLE;
   if (!S_ISREG (st.st_mode))
     return LLM_MISS_FOREIGN;
-  if (!read_at (fd, &header, sizeof header, 0, &miss))
-    return miss;
-  if (memcmp (header.magic, magic, sizeof magic) != 0 || header.total != (guint64) st.st_size || header.total < sizeof header
-      || header.total > LLM_CACHE_MAX_LABEL_BYTES + LLM_CACHE_MAX_PAYLOAD_BYTES || !sum_is_right (fd, &header, &miss))
-    return miss;
-  if (header.format != FORMAT)
-    return LLM_MISS_VERSION;
-  if (!lengths_agree (&header))
-    return LLM_MISS_DAMAGED;
-  miss = compare_labels (fd, &header, label);
-  if (miss == LLM_HIT)
-    {
-      *payload_at = header.payload_at;
-      *payload_size = header.payload_size;
-    }
-  return miss;
+  if (pread (fd, &header, sizeof header, 0) != sizeof header)
+    return st.st_size < (off_t) sizeof header ? LLM_MISS_DAMAGED : LLM_MISS_UNREADABLE;
+  *size = header.total;
+  return memcmp (header.magic, magic, sizeof magic) == 0 && header.total == (guint64) st.st_size
+           && header.total <= LLM_CACHE_MAX_LABEL_BYTES + LLM_CACHE_MAX_PAYLOAD_BYTES
+         ? LLM_HIT
+         : LLM_MISS_DAMAGED;
 }
 
 LlmArtifact *
-llm_artifact_map (int fd, gsize payload_at, gsize payload_size)
+llm_artifact_open (int fd, const LlmArtifactLabel *label, LlmMiss *miss)
 {
   LlmArtifact *self;
-  gpointer map = mmap (NULL, payload_at + payload_size, PROT_READ, MAP_PRIVATE, fd, 0);
+  const Header *header;
+  gboolean is_mapped;
+  gsize size = 0;
+  guint8 *bytes;
 
-  if (map == MAP_FAILED)
+  *miss = look_at_head (fd, &size);
+  bytes = *miss == LLM_HIT ? map_whole (fd, size, &is_mapped, miss) : NULL;
+  if (bytes == NULL)
     return NULL;
+  header = (const Header *) (gconstpointer) bytes;
+  /* nobody writes to a file in place; one who does is not to move the length under us */
+  *miss = header->total == size ? examine (header, label) : LLM_MISS_DAMAGED;
   self = g_new0 (LlmArtifact, 1);
   g_atomic_ref_count_init (&self->refs);
-  self->map = map;
-  self->map_size = payload_at + payload_size;
-  self->data = (const guint8 *) map + payload_at;
-  self->size = payload_size;
+  if (is_mapped)
+    {
+      self->map = bytes;
+      self->map_size = size;
+    }
+  else
+    self->bytes = g_bytes_new_take (bytes, size);
+  if (*miss != LLM_HIT)
+    {
+      llm_artifact_unref (self);
+      return NULL;
+    }
+  self->data = bytes + header->payload_at;
+  self->size = header->payload_size;
   return self;
 }

@@ -46,10 +46,8 @@ typedef struct {
 
 /* What stands before a payload of @n bytes, checksum included; NULL: too large, or no memory. (transfer full) */
 GByteArray *llm_artifact_header (const LlmArtifactLabel *label, const void *payload, gsize n);
-/* Looks at an open file without mapping it: LLM_HIT with where its payload is, or what is wrong. Disk errors are no signal here. */
-LlmMiss llm_artifact_examine (int fd, const LlmArtifactLabel *label, gsize *payload_at, gsize *payload_size);
-/* Maps a file that was examined. NULL: the system will not. */
-LlmArtifact *llm_artifact_map (int fd, gsize payload_at, gsize payload_size);
+/* Maps an open file and looks whether it is all right. NULL with the cause; disk errors are causes, not signals. */
+LlmArtifact *llm_artifact_open (int fd, const LlmArtifactLabel *label, LlmMiss *miss);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmArtifact, llm_artifact_unref)
 

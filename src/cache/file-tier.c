@@ -228,19 +228,17 @@ llm_file_tier_open (LlmFileTier *self, LlmCacheKey *key, LlmMiss *miss)
   LlmArtifactLabel label = { identity, llm_cache_key_text (key) };
   int fd = openat (self->folder, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   LlmArtifact *artifact = NULL;
-  gsize at = 0, size = 0;
   gboolean keep = fd < 0 && is_passing (errno);
 
-  *miss = fd >= 0 ? llm_artifact_examine (fd, &label, &at, &size) : why_not (errno);
-  if (*miss == LLM_HIT)
-    artifact = llm_artifact_map (fd, at, size);
+  *miss = fd >= 0 ? LLM_HIT : why_not (errno);
   if (fd >= 0)
-    close (fd);
+    {
+      artifact = llm_artifact_open (fd, &label, miss);
+      close (fd);
+    }
   if (artifact != NULL)
     return artifact;
-  if (*miss == LLM_HIT) /* no memory to map it */
-    *miss = LLM_MISS_UNREADABLE;
-  else if (*miss == LLM_MISS_ABSENT)
+  if (*miss == LLM_MISS_ABSENT)
     *miss = was_elsewhere (self, key) ? LLM_MISS_VERSION : LLM_MISS_ABSENT;
   else if (!keep)
     unlinkat (self->folder, path, 0);
