@@ -274,7 +274,15 @@ last_uses (const LlmPlan *self)
   return last;
 }
 
-/* A buffer of @value's row set that is free at @op: the one whose width fits best, else a new one. */
+/* Whether a buffer of width @a is a better place than one of @b for a value of width @width: the narrowest that is wide
+ * enough, else the widest, to be widened. */
+static gboolean
+fits_better (guint a, guint b, guint width)
+{
+  return (a >= width) != (b >= width) ? a >= width : a >= width ? a < b : a > b;
+}
+
+/* A buffer of @value's row set that is free at @op, else a new one. */
 static guint
 take_buffer (LlmPlan *self, const LlmValue *value, guint op)
 {
@@ -285,8 +293,7 @@ take_buffer (LlmPlan *self, const LlmValue *value, guint op)
       const Buffer *b = &g_array_index (self->buffers, Buffer, i);
 
       if (b->rows == value->rows && b->free_after < op
-          && (best == LLM_NONE
-              || ABS ((gint64) b->width - value->width) < ABS ((gint64) g_array_index (self->buffers, Buffer, best).width - value->width)))
+          && (best == LLM_NONE || fits_better (b->width, g_array_index (self->buffers, Buffer, best).width, value->width)))
         best = i;
     }
   if (best == LLM_NONE)
@@ -297,6 +304,16 @@ take_buffer (LlmPlan *self, const LlmValue *value, guint op)
       best = self->buffers->len - 1;
     }
   return best;
+}
+
+/* Whether op @i may write over its x: element by element, and nobody reads x after it. */
+static gboolean
+is_in_place (const LlmPlan *self, guint i, const guint *last)
+{
+  const LlmOp *op = llm_plan_op (self, i);
+
+  return (op->kind == LLM_OP_GLU || op->kind == LLM_OP_ADD || op->kind == LLM_OP_SCALE) && last[op->x] == i
+         && llm_plan_value (self, op->x)->width == llm_plan_value (self, op->y)->width;
 }
 
 static void
@@ -313,7 +330,8 @@ assign_buffers (LlmPlan *self)
       if (op->y == LLM_NONE || op->kind == LLM_OP_ROPE)
         continue;
       y = &g_array_index (self->values, LlmValue, op->y);
-      y->buffer = take_buffer (self, y, i); /* inputs of this op are still held: free_after >= i */
+      /* inputs of this op are still held: free_after >= i */
+      y->buffer = is_in_place (self, i, last) ? llm_plan_value (self, op->x)->buffer : take_buffer (self, y, i);
       b = &g_array_index (self->buffers, Buffer, y->buffer);
       b->width = MAX (b->width, y->width);
       b->free_after = last[op->y];

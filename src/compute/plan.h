@@ -65,7 +65,7 @@ LlmValueId llm_plan_select_rows (LlmPlan *self, LlmValueId x);                  
 
 /* Seals the plan: @logits [out rows, n_vocab] is what a run returns.  Assigns
  * every value an activation buffer by liveness (values whose lives do not overlap
- * share one).  LLM_ERROR_INVALID_MODEL: the first shape error. */
+ * share one; what is done element by element writes over an x that nobody reads after it).  LLM_ERROR_INVALID_MODEL: the first shape error. */
 gboolean llm_plan_finish (LlmPlan *self, LlmValueId logits, GError **error);
 
 const LlmKvLayout *llm_plan_kv_layout (const LlmPlan *self);

@@ -26,6 +26,7 @@ struct _LlmModel {
   LlmPlan *plan;
   LlmChatForm form;
   guint context_window;
+  guint batch_rows;    /* of one run, at most */
   guint64 memory_bytes;
 
   /* engine thread; gone after unload */

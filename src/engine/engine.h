@@ -130,6 +130,7 @@ void llm_model_unref (LlmModel *self);
 LlmVocab *llm_model_vocab (const LlmModel *self);            /* (transfer none) */
 const LlmModelConfig *llm_model_config (const LlmModel *self);
 guint llm_model_context_window (const LlmModel *self);
+guint llm_model_batch_rows (const LlmModel *self);           /* of one run, at most */
 guint64 llm_model_memory_bytes (const LlmModel *self);       /* weights mapped or uploaded + KV + scratch */
 const char *llm_model_device_id (const LlmModel *self);
 /* ids of the prompt exactly as a request would have them (GArray of gint32). */

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "base/limits.h"
 #include "engine/embed-private.h"
 #include "engine/model-tables.h"
+
+#define ACTIVATIONS_SHARE 16 /* of the weights, where runs may be shorter */
 
 LlmModel *
 llm_model_ref (LlmModel *self)
@@ -28,6 +33,37 @@ llm_model_unref (LlmModel *self)
   g_free (self->digest);
   g_free (self->device_id);
   g_free (self);
+}
+
+/* Bytes of the activations of one row. */
+static guint64
+row_bytes (const LlmPlan *plan)
+{
+  guint64 bytes = 0;
+
+  for (guint i = 0; i < llm_plan_n_buffers (plan); i++)
+    if (llm_plan_buffer_rows (plan, i) == LLM_ROWS_BATCH)
+      bytes += llm_plan_buffer_width (plan, i) * sizeof (float);
+  return bytes;
+}
+
+/* Rows of the longest run: an encoder's input is not divided. The activations of a small model's are to be a small part
+ * of its memory, and its weights are soon read twice. */
+static guint
+run_rows (const LlmModel *self)
+{
+  if (!self->config->causal)
+    return MAX (LLM_BATCH_MAX_ROWS, llm_model_embed_window (self));
+  return row_bytes (self->plan) * LLM_BATCH_MAX_ROWS > llm_weights_bytes (self->weights) / ACTIVATIONS_SHARE ? LLM_BATCH_MAX_ROWS / 2 : LLM_BATCH_MAX_ROWS;
+}
+
+/* What reading the vocabulary has freed goes back to the system: it is a tenth of a small model. */
+static void
+return_free_memory (void)
+{
+#ifdef __GLIBC__
+  malloc_trim (0);
+#endif
 }
 
 LlmModel *
@@ -62,15 +98,11 @@ llm_model_open (const char *digest, const int *fds, guint n_fds, const LlmLoadSe
   self->plan = self->weights != NULL ? llm_arch_plan_new (self->config, self->weights, &options, error) : NULL;
   if (self->plan == NULL)
     return NULL;
+  self->batch_rows = run_rows (self);
   self->form = llm_chat_form_detect (self->config->chat_template, self->vocab);
+  llm_gguf_drop_metadata (self->gguf);
+  return_free_memory ();
   return g_steal_pointer (&self);
-}
-
-/* Rows of the longest run: an encoder's input is not divided. */
-static guint
-run_rows (const LlmModel *self)
-{
-  return self->config->causal ? LLM_BATCH_MAX_ROWS : MAX (LLM_BATCH_MAX_ROWS, llm_model_embed_window (self));
 }
 
 /* Pages of the pool: of an encoder those of one run; else what the settings say, else some full windows, within a quarter of the device's memory; one window at least. */
@@ -83,7 +115,7 @@ budget_pages (const LlmModel *self, const LlmDevice *device, const LlmLoadSettin
   if (!llm_kv_layout_page_bytes (llm_plan_kv_layout (self->plan), &page_bytes) || page_bytes == 0)
     page_bytes = G_MAXUINT64;
   if (!self->config->causal)
-    pages = run_rows (self) / LLM_KV_PAGE_TOKENS + LLM_BATCH_MAX_SLOTS;
+    pages = self->batch_rows / LLM_KV_PAGE_TOKENS + LLM_BATCH_MAX_SLOTS;
   else if (settings->kv_bytes > 0)
     pages = settings->kv_bytes / page_bytes;
   else
@@ -107,7 +139,7 @@ gboolean
 llm_model_install (LlmModel *self, LlmDevice *device, const LlmLoadSettings *settings, GError **error)
 {
   LlmRunLimits limits = {
-    .max_rows = run_rows (self), .max_slots = LLM_BATCH_MAX_SLOTS, .max_out = self->config->causal ? LLM_BATCH_MAX_SLOTS : run_rows (self),
+    .max_rows = self->batch_rows, .max_slots = LLM_BATCH_MAX_SLOTS, .max_out = self->config->causal ? LLM_BATCH_MAX_SLOTS : self->batch_rows,
     .max_pages_per_slot = (self->context_window + LLM_KV_PAGE_TOKENS - 1) / LLM_KV_PAGE_TOKENS,
   };
   guint n_pages;
@@ -155,6 +187,12 @@ guint
 llm_model_context_window (const LlmModel *self)
 {
   return self->context_window;
+}
+
+guint
+llm_model_batch_rows (const LlmModel *self)
+{
+  return self->batch_rows;
 }
 
 guint64

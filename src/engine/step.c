@@ -93,7 +93,7 @@ static guint
 plan_step (LlmModel *model, LlmScheduleStep *steps)
 {
   g_autofree LlmScheduleItem *items = g_new0 (LlmScheduleItem, model->requests->len);
-  LlmScheduleLimits limits = { LLM_BATCH_MAX_ROWS, LLM_BATCH_MAX_SLOTS, LLM_KV_PAGE_TOKENS, llm_kv_pool_n_free (model->pool) };
+  LlmScheduleLimits limits = { model->batch_rows, LLM_BATCH_MAX_SLOTS, LLM_KV_PAGE_TOKENS, llm_kv_pool_n_free (model->pool) };
 
   for (guint i = 0; i < model->requests->len; i++)
     {

@@ -30,6 +30,15 @@ llm_gguf_unref (LlmGguf *self)
   g_free (self);
 }
 
+void
+llm_gguf_drop_metadata (LlmGguf *self)
+{
+  g_hash_table_remove_all (self->by_key);
+  g_array_set_size (self->entries, 0);
+  g_bytes_unref (self->header);
+  self->header = g_bytes_new (NULL, 0);
+}
+
 guint32
 llm_gguf_version (const LlmGguf *self)
 {

@@ -55,6 +55,10 @@ LlmGguf *llm_gguf_open (int fd, GError **error);
  * LLM_ERROR_INVALID_MODEL for parts that are missing, double, of different models or broken says which one. Blocks. */
 LlmGguf *llm_gguf_open_parts (const int *fds, guint n_fds, GError **error);
 
+/* Frees the metadata and all the strings and items that it has lent: from here on @self has no keys, only tensors. By its
+ * one user, who has read what it needs: a vocabulary's texts are megabytes. */
+void llm_gguf_drop_metadata (LlmGguf *self);
+
 LlmGguf *llm_gguf_ref (LlmGguf *self);
 void llm_gguf_unref (LlmGguf *self);
 

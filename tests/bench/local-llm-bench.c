@@ -199,7 +199,7 @@ measure (LlmBenchRunner *runner, LlmBenchMachine *machine, gboolean cold, LlmBen
   r->lowest = rate[0];
   r->highest = rate[r->n_runs - 1];
   r->first_token_ms = median (first, r->n_runs);
-  rows = r->c.embed ? r->n_tokens : r->prefill ? MIN (r->n_tokens, LLM_BATCH_MAX_ROWS) : r->c.n_streams;
+  rows = r->c.embed ? r->n_tokens : r->prefill ? MIN (r->n_tokens, llm_bench_runner_model (runner)->batch_rows) : r->c.n_streams;
   r->pass = llm_bench_pass_cost (plan, rows, r->c.embed ? rows : r->c.n_streams,
                                  r->c.embed ? r->c.prompt : r->c.depth + (r->prefill ? r->n_tokens / r->c.n_streams : r->c.decode) / 2.0);
   r->passes = r->rate / rows;

@@ -245,6 +245,25 @@ test_tensor (void)
   g_assert_cmpuint (t->offset, ==, llm_gguf_file_size (gguf) - 300 + 32);
 }
 
+static void
+test_drop (void)
+{
+  LlmGguf *whole = gguf;
+  g_autoptr (GError) error = NULL;
+  guint64 number;
+
+  load ();
+  llm_gguf_drop_metadata (gguf);
+  g_assert_cmpuint (llm_gguf_n_keys (gguf), ==, 0);
+  g_assert_false (llm_gguf_has (gguf, "u8"));
+  g_assert_false (llm_gguf_u64 (gguf, "u8", &number, &error));
+  g_assert_no_error (error);
+  test_tensor ();
+  llm_gguf_drop_metadata (gguf); /* again: nothing happens */
+  llm_gguf_unref (gguf);
+  gguf = whole;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -260,6 +279,7 @@ main (int argc, char **argv)
   g_test_add_func ("/gguf-values/empty-array", test_empty_array);
   g_test_add_func ("/gguf-values/keys", test_keys);
   g_test_add_func ("/gguf-values/tensor", test_tensor);
+  g_test_add_func ("/gguf-values/drop", test_drop);
   status = g_test_run ();
   llm_gguf_unref (gguf);
   return status;

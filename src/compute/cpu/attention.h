@@ -11,5 +11,4 @@ typedef struct _LlmCpuAttention LlmCpuAttention;
 /* NULL: no memory. */
 LlmCpuAttention *llm_cpu_attention_new (const LlmPlan *plan, const LlmRunLimits *limits);
 void llm_cpu_attention_free (LlmCpuAttention *self);
-/* Room for the rows of @batch; allocates only when no batch before has needed as much. */
-gboolean llm_cpu_attention_prepare (LlmCpuAttention *self, const LlmBatch *batch);
+guint64 llm_cpu_attention_bytes (const LlmCpuAttention *self);

@@ -94,6 +94,7 @@ allocate (LlmCpuExecutable *self, const LlmPlan *plan, const LlmRunLimits *limit
   self->rope_table = g_try_new (float, limits->max_rows * rope_dim);
   self->parent.memory_bytes += limits->max_rows * rope_dim * sizeof (float);
   self->attention = llm_cpu_attention_new (plan, limits);
+  self->parent.memory_bytes += self->attention != NULL ? llm_cpu_attention_bytes (self->attention) : 0;
   return self->rope_table != NULL && self->attention != NULL && allocate_products (self, plan, limits);
 }
 
@@ -130,11 +131,6 @@ cpu_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch, G
 {
   LlmCpuExecutable *self = (LlmCpuExecutable *) executable;
 
-  if (!llm_cpu_attention_prepare (self->attention, batch))
-    {
-      g_set_error (error, LLM_ERROR, LLM_ERROR_OUT_OF_MEMORY, "no memory for the attention of %u rows", batch->n_rows);
-      return FALSE;
-    }
   self->batch = batch;
   self->kv = (LlmCpuKv *) kv;
   self->products.chunks_of = self->products.lanes_of = LLM_NONE;

@@ -13,6 +13,7 @@
 #define MIN_PIECES 8     /* of all short runs together, where there are groups enough */
 #define MAX_SPAN 8
 #define SHORT_RUN 8      /* rows, up to which the groups of a run are pieces of their own */
+#define PARTIAL_BYTES (8 * 1024 * 1024) /* of their results, or one row's if those are more; runs beyond it go whole */
 
 typedef struct {
   guint first_row, n_rows;
@@ -28,7 +29,7 @@ struct _LlmCpuAttention {
   guint parts, span; /* of a group's key heads; groups that are one piece */
   gsize partial_row; /* floats that one row has for one group */
   float *partial;    /* [rows, groups, heads, LlmSeen and v_stride] of the runs that are not whole, run by run */
-  gsize partial_size, largest_row;
+  gsize partial_size; /* floats */
   guint max_rows;
 };
 
@@ -230,8 +231,8 @@ share_out (LlmCpuAttention *a, LlmCpuJob *job)
       Run *run = &a->runs[a->n_runs];
 
       *run = (Run) { .first_row = r, .n_rows = run_length (job->self->batch, r), .partial = partial };
-      run->whole = run->n_rows > SHORT_RUN;
       find_groups (run, job->self->batch, p);
+      run->whole = run->n_rows > SHORT_RUN || partial + (gsize) run->n_rows * run->n_groups * a->partial_row > a->partial_size;
       if (run->whole)
         continue;
       n_groups += run->n_groups;
@@ -273,16 +274,28 @@ LlmCpuAttention *
 llm_cpu_attention_new (const LlmPlan *plan, const LlmRunLimits *limits)
 {
   LlmCpuAttention *self = g_new0 (LlmCpuAttention, 1);
+  const LlmKvLayout *kv = llm_plan_kv_layout (plan);
+  gsize groups = (gsize) limits->max_pages_per_slot * kv->page_tokens / LLM_GROUP + 2, row = 0;
 
   for (guint i = 0; i < llm_plan_n_ops (plan); i++)
     if (llm_plan_op (plan, i)->kind == LLM_OP_ATTENTION)
-      self->partial_row = MAX (self->partial_row, llm_plan_op (plan, i)->p.attention.n_heads * (LLM_PAD (llm_plan_kv_layout (plan)->head_dim_v) + 2));
-  self->largest_row = self->partial_row;
+      row = MAX (row, groups * llm_plan_op (plan, i)->p.attention.n_heads * (LLM_PAD (kv->head_dim_v) + 2));
+  self->partial_size = MIN (limits->max_rows * row, MAX (row, PARTIAL_BYTES / sizeof (float)));
+  self->partial = g_try_new (float, MAX (self->partial_size, 1));
   self->runs = g_try_new (Run, limits->max_rows);
   self->max_rows = limits->max_rows;
-  if (self->runs == NULL)
-    g_clear_pointer (&self, g_free);
+  if (self->runs == NULL || self->partial == NULL)
+    {
+      llm_cpu_attention_free (self);
+      return NULL;
+    }
   return self;
+}
+
+guint64
+llm_cpu_attention_bytes (const LlmCpuAttention *self)
+{
+  return self->partial_size * sizeof (float) + self->max_rows * sizeof (Run);
 }
 
 void
@@ -293,23 +306,4 @@ llm_cpu_attention_free (LlmCpuAttention *self)
   g_free (self->runs);
   g_free (self->partial);
   g_free (self);
-}
-
-gboolean
-llm_cpu_attention_prepare (LlmCpuAttention *self, const LlmBatch *batch)
-{
-  gsize needed = 0;
-
-  for (guint r = 0, n; r < batch->n_rows; r += n)
-    {
-      n = run_length (batch, r);
-      for (guint i = r; i < r + n && n <= SHORT_RUN; i++)
-        needed += n * (MAX (batch->position[i], batch->n_keys != NULL ? batch->n_keys[i] : 0) / LLM_GROUP + 1) * self->largest_row;
-    }
-  if (needed <= self->partial_size)
-    return TRUE;
-  g_free (self->partial);
-  self->partial = g_try_new (float, needed);
-  self->partial_size = self->partial != NULL ? needed : 0;
-  return self->partial != NULL;
 }
