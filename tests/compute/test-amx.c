@@ -210,11 +210,11 @@ test_product (gconstpointer data)
       row[r] = x + r * K;
       out[r] = y + r * y_stride;
     }
-  g_assert_false (llm_cpu_by_tiles (&llm_cpu_amx, 31));
-  g_assert_true (llm_cpu_by_tiles (&llm_cpu_amx, 32));
+  g_assert_false (llm_cpu_by_tiles (&llm_cpu_amx, LLM_CPU_ROWS, 31));
+  g_assert_true (llm_cpu_by_tiles (&llm_cpu_amx, LLM_CPU_ROWS, 32));
   for (guint t = 0; t < (R + 15) / 16; t++)
     llm_cpu_tiles_pack (&llm_cpu_amx, row, R, K, t, bf16);
-  llm_cpu_product (&llm_cpu_amx, dtype, w, w_stride, N, &in, R, K, out, 5);
+  llm_cpu_product (&llm_cpu_amx, LLM_CPU_ROWS, dtype, w, w_stride, N, &in, R, K, out, 5);
   for (guint n = 0; n < N; n += n % 5 == 0 ? 3 : 2)
     {
       dtype->decode (w + n * w_stride, weights, K);

@@ -86,7 +86,7 @@ kernel_of (const Player *p, guint n_rows)
     return FEW;
   if (p->model->config->n_experts > 0)
     return FEW | MANY; /* each expert has some of the rows */
-  return llm_cpu_by_tiles (llm_cpu_kernels_find (p->isa, NULL), n_rows) ? TILES : MANY;
+  return llm_cpu_by_tiles (llm_cpu_kernels_find (p->isa, NULL), LLM_CPU_ROWS, n_rows) ? TILES : MANY;
 }
 
 /* Streams that are there, the oldest first. */

@@ -23,6 +23,7 @@ cpu_executable_free (LlmExecutable *executable)
   g_free ((gpointer) self->rope_freq);
   g_free (self->rope_table);
   llm_cpu_attention_free (self->attention);
+  g_free (self->tuning.few);
   g_free (self->products.chunks);
   g_free (self->products.lanes);
   g_free (self->products.x);
@@ -55,8 +56,8 @@ allocate_products (LlmCpuExecutable *self, const LlmPlan *plan, const LlmRunLimi
       if (llm_cpu_coded (self->device->kernels, llm_plan_weight_at (plan, op->w)->dtype) == NULL)
         continue;
       chunks = MAX (chunks, rows * (llm_plan_value (plan, op->x)->width / cols) * n_chunks);
-      if (rows * used > LLM_GEMV_ROWS) /* every group may have a tile that is not full */
-        lanes = MAX (lanes, (rows * used / LLM_LANES + MIN (experts, rows * used / LLM_GEMV_ROWS)) * n_chunks);
+      if (rows * used > 1) /* every group of two may have a tile that is not full: see LlmCpuTuning */
+        lanes = MAX (lanes, (rows * used / LLM_LANES + MIN (experts, rows * used / 2)) * n_chunks);
     }
   p->chunks = g_try_new (LlmQ8Chunk, chunks);
   p->lanes_bytes = MAX (sizeof (LlmQ8Lanes), self->device->kernels->tiles != NULL ? LLM_CHUNK * LLM_LANES * sizeof (guint16) : 0);
@@ -111,6 +112,7 @@ cpu_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits,
       cpu_executable_free (&self->parent);
       return NULL;
     }
+  llm_cpu_tune (self->device, plan, &self->tuning);
   self->rope_freq = g_new0 (const double *, MAX (llm_plan_n_ops (plan), 1));
   self->rope_owned = g_ptr_array_new_with_free_func (g_free);
   for (guint i = 0; i < llm_plan_n_ops (plan); i++)

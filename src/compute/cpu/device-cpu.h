@@ -7,13 +7,14 @@
 #include "base/pool.h"
 #include "compute/cpu/attention.h"
 #include "compute/cpu/kernels.h"
+#include "compute/cpu/tuning.h"
 #include "compute/devices.h"
 
-typedef struct {
+struct _LlmCpuDevice {
   LlmDevice parent;
   LlmPool *pool; /* (owned) */
   const LlmCpuKernels *kernels;
-} LlmCpuDevice;
+};
 
 typedef struct {
   LlmKvBuffer parent;
@@ -26,7 +27,7 @@ typedef struct {
 /* Rows that go through the same weight rows: all of a plain product, those of one expert else. */
 typedef struct {
   guint first, n_rows; /* in the arrays below */
-  guint tile;          /* of lanes, where there are more rows than LLM_GEMV_ROWS */
+  guint tile;          /* of lanes, where there are more rows than LlmCpuRows.few */
   gsize weight;        /* row */
 } LlmCpuGroup;
 
@@ -49,6 +50,7 @@ typedef struct {
   float **buffer;      /* [n_buffers], rows of buffer_width */
   float *logits;       /* (in buffer) */
   LlmCpuProducts products;
+  LlmCpuTuning tuning;
   const double **rope_freq; /* [n_ops]: [dim / 2] of each rope op, NULL elsewhere; of rope_owned */
   GPtrArray *rope_owned;
   float *rope_table;   /* [max_rows, dim]: cos, sin of the ops that share rope_of's frequencies */

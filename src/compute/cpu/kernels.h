@@ -99,11 +99,20 @@ llm_cpu_has_f16c (void)
 /* Input rows of a product, in the form that its kernel reads. */
 typedef struct {
   const float *const *x;        /* [n_x]: rows of k floats; for types that are not coded */
-  const LlmQ8Chunk *const *q8;  /* [n_x]: rows of chunks; up to LLM_GEMV_ROWS rows */
+  const LlmQ8Chunk *const *q8;  /* [n_x]: rows of chunks; for as many as LlmCpuRows.few */
   const LlmQ8Lanes *lanes;      /* tiles of 16 rows, @lanes_stride apart; for more */
   gsize lanes_stride;
   const guint16 *bf16;          /* as llm_cpu_tiles_pack() leaves them; for as many as llm_cpu_by_tiles() says */
 } LlmCpuInput;
+
+/* Which kernel multiplies coded types, by the number of input rows. See tuning.h. */
+typedef struct {
+  guint few;   /* up to so many, LLM_GEMV_ROWS at most: the fused one */
+  guint tiles; /* from so many on: tiles of bf16, where there are any */
+} LlmCpuRows;
+
+/* Unless it was measured. Tiles: 40 ns to make one of weights, of which 16 rows take 16 cycles. */
+#define LLM_CPU_ROWS ((LlmCpuRows) { LLM_GEMV_ROWS, 32 })
 
 /* How weights of @dtype are multiplied through bytes; NULL: inputs stay floats. */
 const LlmCodedType *llm_cpu_coded (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype);
@@ -111,7 +120,7 @@ const LlmCodedType *llm_cpu_coded (const LlmCpuKernels *kernels, const LlmDtypeI
 #define LLM_TILES_ROWS 256 /* weight rows of a piece, at most, that goes by tiles */
 
 /* Whether products of coded types with @n_x input rows go by tiles of bf16. */
-gboolean llm_cpu_by_tiles (const LlmCpuKernels *kernels, guint n_x);
+gboolean llm_cpu_by_tiles (const LlmCpuKernels *kernels, LlmCpuRows rows, guint n_x);
 /* Their inputs: tile @tile of the @n_x rows @x of @k columns. @bf16: 16 @k elements for each tile. */
 void llm_cpu_tiles_pack (const LlmCpuKernels *kernels, const float *const *x, guint n_x, guint k, guint tile, guint16 *bf16);
 /* llm_cpu_product() for them. */
@@ -120,8 +129,8 @@ void llm_cpu_tiles_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dt
 
 /* y[r][first + n] = w row n . x row r for n < @n_w, r < @n_x; @k columns, a multiple of the type's block.
  * A row's result does not depend on the rows beside it, but for which of the kernels of coded types their number calls for. */
-void llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const LlmCpuInput *x, guint n_x,
-                      guint k, float *const *y, gsize first);
+void llm_cpu_product (const LlmCpuKernels *kernels, LlmCpuRows by, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const LlmCpuInput *x,
+                      guint n_x, guint k, float *const *y, gsize first);
 
 /* NULL but in tests that emulate instructions which this CPU lacks: whether those of the kernels @name are. */
 extern gboolean (*llm_cpu_isa_emulated) (const char *name);

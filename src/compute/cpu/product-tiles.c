@@ -10,15 +10,14 @@
 
 #include "compute/cpu/kernels.h"
 
-#define LEAST_ROWS 32              /* fewer are faster through bytes, by reckoning: 40 ns to make a tile of weights of which 16 rows take 16 cycles */
 #define BLOCK_COLS 512             /* 512 KiB of 512 input rows */
 #define BLOCK_STRIDE (512 + 32)    /* of weights: an odd multiple of 64 bytes */
 #define PIECE_INPUTS 512
 
 gboolean
-llm_cpu_by_tiles (const LlmCpuKernels *kernels, guint n_x)
+llm_cpu_by_tiles (const LlmCpuKernels *kernels, LlmCpuRows rows, guint n_x)
 {
-  return kernels->tiles != NULL && n_x >= LEAST_ROWS;
+  return kernels->tiles != NULL && n_x >= rows.tiles;
 }
 
 /* Where the inputs' block that begins with column @at lies, of @n_tiles tiles */

@@ -150,17 +150,17 @@ float_product (const LlmCpuKernels *kernels, guint32 dtype)
 }
 
 void
-llm_cpu_product (const LlmCpuKernels *kernels, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const LlmCpuInput *x, guint n_x, guint k,
-                 float *const *y, gsize first)
+llm_cpu_product (const LlmCpuKernels *kernels, LlmCpuRows by, const LlmDtypeInfo *dtype, const guint8 *w, gsize w_stride, guint n_w, const LlmCpuInput *x,
+                 guint n_x, guint k, float *const *y, gsize first)
 {
   const LlmCodedType *coded = llm_cpu_coded (kernels, dtype);
   LlmFloatProduct product = float_product (kernels, dtype->id);
 
   if (kernels->definition != NULL)
     kernels->definition (dtype, w, w_stride, n_w, x->x, n_x, k, y, first);
-  else if (coded != NULL && n_x <= LLM_GEMV_ROWS)
+  else if (coded != NULL && n_x <= by.few)
     coded->gemv (w, w_stride, n_w, x->q8, n_x, k, y, first);
-  else if (coded != NULL && llm_cpu_by_tiles (kernels, n_x))
+  else if (coded != NULL && llm_cpu_by_tiles (kernels, by, n_x))
     llm_cpu_tiles_product (kernels, dtype, w, w_stride, n_w, x, n_x, k, y, first);
   else if (coded != NULL)
     by_panels (kernels, coded, dtype, w, w_stride, n_w, x, n_x, k, y, first);

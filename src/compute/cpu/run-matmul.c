@@ -34,10 +34,17 @@ one_group (LlmCpuJob *job)
   p->n_groups = 1;
 }
 
-static guint
-n_tiles_of (const LlmCpuGroup *group)
+/* The kernels of this product, by input rows. */
+static LlmCpuRows
+rows_of (const LlmCpuJob *job)
 {
-  return group->n_rows > LLM_GEMV_ROWS ? (group->n_rows + LLM_LANES - 1) / LLM_LANES : 0;
+  return (LlmCpuRows) { job->self->tuning.few[job->op->w], job->self->tuning.tiles };
+}
+
+static guint
+n_tiles_of (const LlmCpuJob *job, const LlmCpuGroup *group)
+{
+  return group->n_rows > rows_of (job).few ? (group->n_rows + LLM_LANES - 1) / LLM_LANES : 0;
 }
 
 /* Counting sort of the route's (row, j) by expert. */
@@ -58,7 +65,7 @@ group_by_expert (LlmCpuJob *job)
       group->first = first;
       group->tile = tile;
       first += group->n_rows;
-      tile += n_tiles_of (group);
+      tile += n_tiles_of (job, group);
       group->n_rows = 0;
     }
   for (guint i = 0; i < job->n_rows * n_used; i++)
@@ -103,9 +110,9 @@ lanes_piece (gpointer data, guint piece)
   const LlmCpuGroup *group = p->group;
   guint chunk = piece % p->n_chunks, tile = piece / p->n_chunks;
 
-  while (tile >= n_tiles_of (group))
-    tile -= n_tiles_of (group++);
-  if (llm_cpu_by_tiles (kernels, group->n_rows))
+  while (tile >= n_tiles_of (job, group))
+    tile -= n_tiles_of (job, group++);
+  if (llm_cpu_by_tiles (kernels, rows_of (job), group->n_rows))
     {
       if (chunk == 0)
         llm_cpu_tiles_pack (kernels, p->x + group->first, group->n_rows, (guint) job->w->n_cols, tile, lanes_of (p, group));
@@ -126,10 +133,10 @@ prepare_inputs (LlmCpuJob *job)
 
   for (guint g = 0; g < p->n_groups; g++)
     {
-      n_tiles += n_tiles_of (&p->group[g]);
+      n_tiles += n_tiles_of (job, &p->group[g]);
       fewest = MIN (fewest, p->group[g].n_rows);
     }
-  if (p->chunks_of != job->op->x && !llm_cpu_by_tiles (job->self->device->kernels, fewest))
+  if (p->chunks_of != job->op->x && !llm_cpu_by_tiles (job->self->device->kernels, rows_of (job), fewest))
     {
       llm_pool_run (pool, quantise_piece, job, job->n_rows * (job->x_width / k));
       p->chunks_of = job->op->x;
@@ -148,9 +155,9 @@ piece_rows (const LlmCpuJob *job)
   gsize row_bytes = job->w->n_bytes / job->w->n_rows;
   guint share = job->n_out / (2 * llm_pool_n_threads (job->self->device->pool));
 
-  if (job->n_rows <= LLM_GEMV_ROWS)
+  if (job->n_rows <= rows_of (job).few)
     return CLAMP ((guint) (PIECE_BYTES / row_bytes) & ~7u, 8, PIECE_ROWS);
-  if (llm_cpu_by_tiles (job->self->device->kernels, job->n_rows)) /* the inputs come from beyond the L2 cache for each */
+  if (llm_cpu_by_tiles (job->self->device->kernels, rows_of (job), job->n_rows)) /* the inputs come from beyond the L2 cache for each */
     return CLAMP (share & ~31u, PIECE_ROWS, LLM_TILES_ROWS);
   return PIECE_ROWS;
 }
@@ -182,7 +189,7 @@ product_piece (gpointer data, guint piece)
   gsize row_bytes = job->w->n_bytes / job->w->n_rows;
   LlmCpuInput in = { p->x + group->first, p->q8 + group->first, lanes_of (p, group), p->n_chunks, lanes_of (p, group) };
 
-  llm_cpu_product (job->self->device->kernels, job->w->dtype, (const guint8 *) job->w->data + (group->weight + first) * row_bytes, row_bytes, n, &in,
+  llm_cpu_product (job->self->device->kernels, rows_of (job), job->w->dtype, (const guint8 *) job->w->data + (group->weight + first) * row_bytes, row_bytes, n, &in,
                    group->n_rows, (guint) job->w->n_cols, p->y + group->first, first);
   if (job->b != NULL || job->op->kind == LLM_OP_MATMUL)
     for (guint r = 0; r < group->n_rows; r++)
