@@ -470,7 +470,7 @@ start_import (Race *race)
   close (a);
   close (b);
   race->n_running++;
-  llm_store_ingest_async (race->f->store, fds, NULL, NULL, NULL, on_race_ingested, race);
+  llm_store_ingest_async (race->f->store, fds, FALSE, NULL, NULL, NULL, on_race_ingested, race);
 }
 
 static void
