@@ -80,10 +80,72 @@ class Upgrade(unittest.TestCase):
 
     def versions(self):
         major = self.engines.version.decode()
-        return major, major[:-1] + '9'
+        return major, '9' + major[1:]  # linkers merge strings with the ends of others: the end stays as it is
 
     def property(self, service, name):
         return service.call('Get', '(ss)', (h.NAME, name), interface='org.freedesktop.DBus.Properties')[0]
+
+    def run_once(self, version, build):
+        """A start, a prompt, a second prompt. What the statistics say, and the text."""
+        with self.service(version, build) as service:
+            self.assertEqual(self.property(service, 'Version'), version)
+            text = service.generate(model='kept', temperature=0, max_tokens=12)[0]
+            first = service.statistics()
+            path = service.call('GetModel', '(s)', ('kept',))[0]
+            service.call('Unload', '(a{sv})', ({},), path=path, interface=h.NAME + '.Model')
+            self.assertEqual(service.generate(model='kept', temperature=0, max_tokens=12)[0], text)
+            second = service.statistics()
+            made = lambda s: {kind: c['made'] for kind, c in s['artifacts'].items()}
+            self.assertEqual(made(first), made(second))  # once
+            h.wait_for(lambda: service.statistics()['garbage']['collections'] >= 1)
+            collect(service)
+            return service.statistics(), text
+
+    def test_upgrades(self):
+        major, newer = self.versions()
+        with self.service(major, 'one') as service:
+            file = os.path.join(os.environ['LLM_MODELS_DIR'], h.MODEL + '.gguf')
+            subprocess.run([os.environ['LLMCTL'], 'import', file, 'kept'], env=service.bus.environment(), check=True, capture_output=True)
+        weights = self.weights()
+        self.assertEqual(len(weights), 1)
+        n, text = self.run_once(major, 'one')
+        self.assertEqual(n['garbage']['updated-from'], '')
+        self.assertGreaterEqual(len(n['artifacts']), 1)
+        self.assertTrue(all(c['made'] > 0 for c in n['artifacts'].values()), n['artifacts'])
+        of_n = self.folders()
+        self.assertEqual(len(of_n), 1)
+        # another version and build
+        n1, other = self.run_once(newer, 'two')
+        self.assertEqual(other, text)
+        self.assertTrue(n1['garbage']['updated-from'].startswith(major + '-'))
+        self.assertTrue(all(c['made'] > 0 and c['misses-version'] > 0 and c['rebuilds'] > 0 and c['rebuild-failures'] == 0 for c in n1['artifacts'].values()), n1['artifacts'])
+        self.assertGreater(n1['garbage']['deletions'], 0)
+        of_n1 = self.folders()
+        self.assertEqual(len(of_n1), 1)
+        self.assertNotEqual(of_n, of_n1)
+        size = sum(tree(self.cache).values())
+        # back: what the newer engine made stays
+        back, again = self.run_once(major, 'one')
+        self.assertEqual(again, text)
+        self.assertTrue(back['garbage']['updated-from'].startswith(newer + '-'))
+        self.assertEqual(self.folders(), sorted(of_n + of_n1))
+        # and on, by ten builds: only one is kept of those that are not newer
+        for i in range(10):
+            statistics, again = self.run_once(major, f'build {i}')
+            self.assertEqual(again, text)
+            self.assertEqual(len(self.folders()), 2)
+            self.assertIn(of_n1[0], self.folders())
+            self.assertLess(sum(tree(self.cache).values()), 3 * size)
+            self.assertEqual(self.weights(), weights)
+            self.assertTrue(all(c['rebuilds'] > 0 for c in statistics['artifacts'].values()), statistics['artifacts'])
+        # the same engine once more: nothing is made, nothing goes
+        with self.service(major, 'build 9') as service:
+            self.assertEqual(service.generate(model='kept', temperature=0, max_tokens=12)[0], text)
+            statistics = service.statistics()
+            self.assertTrue(all(c['made'] == 0 and c['hits-file'] > 0 for c in statistics['artifacts'].values()), statistics['artifacts'])
+            self.assertEqual(statistics['garbage']['updated-from'], '')
+            self.assertEqual(collect(service)['count'], 0)
+        self.assertEqual(self.weights(), weights)
 
     def test_models_again(self):
         """What was loaded when the last run ended is loaded by itself, once, and requests are served meanwhile."""
