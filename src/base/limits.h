@@ -43,6 +43,7 @@
 #define LLM_ENCODER_MAX_ROWS 8192         /* rows of one run of an encoder: its longest input */
 #define LLM_EMBED_MAX_RESULT_BYTES (16 * LLM_MIB) /* embeddings of one call, as float32 */
 #define LLM_VK_WAIT_SECONDS 60         /* one run of a Vulkan device */
+#define LLM_VK_WAIT_SOFTWARE_SECONDS 1800 /* of one that runs on the CPU, which others may want, too */
 #define LLM_KV_PAGE_TOKENS 32
 #define LLM_ENGINE_MAX_REQUESTS 1024      /* queued and running */
 #define LLM_ENGINE_MAX_MODELS 16          /* loaded at once */

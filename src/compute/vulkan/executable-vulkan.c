@@ -40,10 +40,13 @@ llm_vk_executable_free (LlmExecutable *executable)
   Executable *self = (Executable *) executable;
   LlmVkDevice *device = self->device;
 
-  if (self->commands != VK_NULL_HANDLE)
-    vkFreeCommandBuffers (device->device, device->command_pool, 1, &self->commands);
-  vkDestroyDescriptorPool (device->device, self->pool, NULL);
-  llm_vk_timing_clear (&self->timing, device);
+  if (llm_vk_settled (device))
+    {
+      if (self->commands != VK_NULL_HANDLE)
+        vkFreeCommandBuffers (device->device, device->command_pool, 1, &self->commands);
+      vkDestroyDescriptorPool (device->device, self->pool, NULL);
+      llm_vk_timing_clear (&self->timing, device);
+    }
   for (guint i = 0; i < self->n_weights; i++)
     llm_vk_weight_release (device, self->weights[i]);
   for (guint i = 0; i < self->n_buffers; i++)

@@ -81,8 +81,11 @@ llm_vk_buffer_init (LlmVkDevice *device, LlmVkBuffer *self, VkDeviceSize size, L
 void
 llm_vk_buffer_clear (LlmVkDevice *device, LlmVkBuffer *self)
 {
-  vkDestroyBuffer (device->device, self->buffer, NULL);
-  vkFreeMemory (device->device, self->memory, NULL); /* unmaps */
+  if (llm_vk_settled (device))
+    {
+      vkDestroyBuffer (device->device, self->buffer, NULL);
+      vkFreeMemory (device->device, self->memory, NULL); /* unmaps */
+    }
   memset (self, 0, sizeof *self);
 }
 
@@ -91,7 +94,8 @@ llm_vk_buffer_clear (LlmVkDevice *device, LlmVkBuffer *self)
 static VkResult
 wait_for_batch (const LlmVkDevice *device)
 {
-  gint64 end = g_get_monotonic_time () + LLM_VK_WAIT_SECONDS * G_USEC_PER_SEC;
+  gint64 seconds = device->parent.info.type == LLM_DEVICE_SOFTWARE ? LLM_VK_WAIT_SOFTWARE_SECONDS : LLM_VK_WAIT_SECONDS;
+  gint64 end = g_get_monotonic_time () + seconds * G_USEC_PER_SEC;
 
   do
     {
@@ -107,13 +111,30 @@ wait_for_batch (const LlmVkDevice *device)
 }
 
 gboolean
+llm_vk_settled (LlmVkDevice *device)
+{
+  if (device->overdue && !device->abandoned)
+    {
+      device->abandoned = vkGetFenceStatus (device->device, device->fence) == VK_NOT_READY;
+      device->overdue = device->abandoned;
+    }
+  return !device->overdue;
+}
+
+gboolean
 llm_vk_run (LlmVkDevice *device, VkCommandBuffer commands, GError **error)
 {
   VkSubmitInfo submit = { .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &commands };
+  VkResult result;
 
-  return llm_vk_check (vkResetFences (device->device, 1, &device->fence), "a fence", error)
-         && llm_vk_check (vkQueueSubmit (device->queue, 1, &submit, device->fence), "running a batch", error)
-         && llm_vk_check (wait_for_batch (device), "running a batch", error);
+  if (!llm_vk_settled (device))
+    return llm_vk_check (VK_TIMEOUT, "an earlier batch, which still runs", error);
+  if (!llm_vk_check (vkResetFences (device->device, 1, &device->fence), "a fence", error)
+      || !llm_vk_check (vkQueueSubmit (device->queue, 1, &submit, device->fence), "running a batch", error))
+    return FALSE;
+  result = wait_for_batch (device);
+  device->overdue = result == VK_TIMEOUT;
+  return llm_vk_check (result, "running a batch", error);
 }
 
 /* A command buffer that records once; NULL with an error. */
@@ -137,7 +158,8 @@ finish (LlmVkDevice *device, VkCommandBuffer commands, GError **error)
 {
   gboolean ok = llm_vk_check (vkEndCommandBuffer (commands), "commands", error) && llm_vk_run (device, commands, error);
 
-  vkFreeCommandBuffers (device->device, device->command_pool, 1, &commands);
+  if (llm_vk_settled (device))
+    vkFreeCommandBuffers (device->device, device->command_pool, 1, &commands);
   return ok;
 }
 

@@ -41,6 +41,8 @@ typedef struct {
   gint64 compile_us; /* since it was last kept */
   VkCommandPool command_pool;
   VkFence fence; /* of the one batch that runs */
+  gboolean overdue;   /* it runs on, though nobody waits for it any more */
+  gboolean abandoned; /* and did so when something of it was to be destroyed: nothing is from then on */
   guint64 n_caches; /* made so far */
   GHashTable *weights; /* LlmVkWeight: those of all executables */
 } LlmVkDevice;
@@ -60,7 +62,9 @@ void llm_vk_buffer_clear (LlmVkDevice *device, LlmVkBuffer *buffer);
 /* Copies @data in, through a staging buffer when need be. Blocks. */
 gboolean llm_vk_upload (LlmVkDevice *device, LlmVkBuffer *buffer, const void *data, gsize size, GError **error);
 gboolean llm_vk_fill_zero (LlmVkDevice *device, LlmVkBuffer *buffer, GError **error);
-/* Submits @commands and waits, in slices, at most LLM_VK_WAIT_SECONDS. */
+/* Whether what a batch uses may be destroyed: not while one that ran out of time still runs. What then stays is the driver's. */
+gboolean llm_vk_settled (LlmVkDevice *device);
+/* Submits @commands and waits, in slices, at most LLM_VK_WAIT_SECONDS; longer for a driver that runs on the CPU. */
 gboolean llm_vk_run (LlmVkDevice *device, VkCommandBuffer commands, GError **error);
 
 /* weights-vulkan.c */

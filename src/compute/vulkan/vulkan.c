@@ -157,7 +157,12 @@ vk_device_free (LlmDevice *device)
 {
   LlmVkDevice *self = (LlmVkDevice *) device;
 
-  if (self->device != VK_NULL_HANDLE)
+  if (!llm_vk_settled (self))
+    {
+      g_warning ("the Vulkan device still runs a batch; it stays open");
+      self->instance = VK_NULL_HANDLE;
+    }
+  else if (self->device != VK_NULL_HANDLE)
     {
       vkDestroyFence (self->device, self->fence, NULL);
       vkDestroyCommandPool (self->device, self->command_pool, NULL);
