@@ -9,8 +9,10 @@
  */
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/part-name.h"
@@ -284,14 +286,44 @@ on_ingested (GObject *source, GAsyncResult *result, gpointer user_data)
     finish (import, NULL, error);
 }
 
+/* Whether the next files stay within what models may have of the disk. */
+static gboolean
+is_within_limit (LlmImport *import, guint64 limit, GError **error)
+{
+  GUnixFDList *fds = g_queue_peek_head (&import->waiting);
+  g_autoptr (GVariant) statistics = llm_store_statistics (import->broker->store);
+  guint64 there = 0, more = import->copied;
+  int n;
+  const int *fd = g_unix_fd_list_peek_fds (fds, &n);
+
+  g_variant_lookup (statistics, "copied-bytes", "t", &there);
+  for (int i = 0; i < n; i++)
+    {
+      struct stat st;
+
+      if (fstat (fd[i], &st) == 0 && (st.st_size < 0 || !llm_add_u64 (more, (guint64) st.st_size, &more)))
+        more = G_MAXUINT64;
+    }
+  if (limit == 0 || import->in_place || (more <= limit && there <= limit - more))
+    return TRUE;
+  return llm_error_fail (error, LLM_ERROR, LLM_ERROR_QUOTA_EXCEEDED, "the store has %" G_GUINT64_FORMAT " bytes of models and the setting model-bytes is %" G_GUINT64_FORMAT
+                         "; these %" G_GUINT64_FORMAT " do not fit: delete a model, or raise it", there, limit, more);
+}
+
 static void
 copy (LlmImport *import)
 {
   LlmSettingsValues values;
+  GError *error = NULL;
 
+  llm_settings_read (import->broker->settings, &values);
+  if (!is_within_limit (import, values.model_bytes, &error))
+    {
+      finish (import, NULL, error);
+      return;
+    }
   import->busy = TRUE;
   import->copying = g_queue_pop_head (&import->waiting);
-  llm_settings_read (import->broker->settings, &values);
   llm_store_set_keep_free (import->broker->store, values.minimum_free);
   llm_store_ingest_async (import->broker->store, import->copying, import->in_place, on_progress, import, cancellable (import), on_ingested, import);
 }

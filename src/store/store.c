@@ -228,7 +228,7 @@ llm_store_statistics (LlmStore *self)
   g_autoptr (GHashTable) counted = g_hash_table_new (g_str_hash, g_str_equal); /* paths (lent) */
   GHashTableIter iter;
   gpointer value;
-  guint64 bytes = 0;
+  guint64 bytes = 0, copied = 0;
 
   g_hash_table_iter_init (&iter, self->models);
   while (g_hash_table_iter_next (&iter, NULL, &value))
@@ -240,11 +240,15 @@ llm_store_statistics (LlmStore *self)
           const LlmStoreBlob *blob = model->blobs->pdata[i];
 
           if (g_hash_table_add (counted, blob->path))
-            bytes += blob->size;
+            {
+              bytes += blob->size;
+              copied += blob->in_place ? 0 : blob->size;
+            }
         }
     }
   g_variant_dict_insert (&dict, "models", "u", g_hash_table_size (self->models));
   g_variant_dict_insert (&dict, "bytes", "t", bytes);
+  g_variant_dict_insert (&dict, "copied-bytes", "t", copied);
   g_variant_dict_insert (&dict, "damaged-manifests", "u", self->damaged);
   g_variant_dict_insert (&dict, "damaged-blobs", "u", g_hash_table_size (self->damaged_blobs));
   return g_variant_ref_sink (g_variant_dict_end (&dict));

@@ -150,7 +150,7 @@ void llm_store_lease_free (LlmStoreLease *lease);
 /* Whether the blob @digest may not be deleted: a manifest names it, it is leased, or an import stands on it. */
 gboolean llm_store_holds_blob (LlmStore *self, const char *digest);
 
-/* a{sv}: models u, bytes t (shared ones once), damaged-manifests u, damaged-blobs u (in quarantine). (transfer full) */
+/* a{sv}: models u, bytes t (shared ones once), copied-bytes t (of them in blobs/), damaged-manifests u, damaged-blobs u (in quarantine). (transfer full) */
 GVariant *llm_store_statistics (LlmStore *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (LlmStore, llm_store_free)

@@ -34,6 +34,7 @@ class Values:
         self.random = random
         self.paths = [h.PATH]  # what o and s may name
         self.words = []        # interfaces, properties, methods
+        self.keys = []         # of settings
         self.method = None     # what is called
         self.options_of = {}   # method -> its options and their types
         self.left = 0          # values that a message may still get: they nest
@@ -42,7 +43,7 @@ class Values:
         r = self.random
         which = r.random()
         if which < 0.6 or self.left <= 0:
-            return r.choice(TEXTS + self.words)
+            return r.choice(self.keys if self.method in ('Get', 'Set', 'Reset', 'Describe') and r.random() < 0.8 else TEXTS + self.words)
         if which < 0.75:
             return r.choice(self.paths)
         if which < 0.9:

@@ -56,14 +56,23 @@ class Fuzzer:
 
     # ---- what there is ----
 
+    def reset_settings(self):
+        """What was set may keep models from being loaded or imported."""
+        settings = h.NAME + '.Settings'
+        keys = list(self.service.call('List', interface=settings)[0])
+        for key in keys:
+            h.error_name(self.service.call, 'Reset', '(s)', (key,), interface=settings)
+        return keys
+
     def refresh(self):
+        keys = self.reset_settings()
         if ('fuzz:latest',) not in [(m[1],) for m in self.service.call('ListModels', '(a{sv})', ({},))[0]]:
             self.bring_model()
         self.target.connection = self.random.choice(self.connections)
         own = self.own[self.target.connection][-3:]
         self.target.refresh(own)
         self.values.paths = self.target.paths + [p for paths in self.own.values() for p in paths[-3:]]
-        self.values.words = self.target.words
+        self.values.words, self.values.keys = self.target.words, keys
 
     def bring_model(self):
         fds = Gio.UnixFDList.new()
@@ -200,6 +209,9 @@ class Fuzzer:
         for connection in connections:
             connection.close_sync(None)
         h.wait_for(lambda: self.service.statistics()['broker']['requests-live'] == 0)
+        self.reset_settings()
+        path = self.service.call('GetModel', '(s)', (h.MODEL,))[0]
+        self.service.call('Unload', '(a{sv})', ({},), path=path, interface=h.NAME + '.Model')  # it may have been loaded with those
         shutil.rmtree(self.descriptors.folder)
 
 

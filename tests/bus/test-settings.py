@@ -146,6 +146,20 @@ class Session(unittest.TestCase):
         stream.wait()
         self.service.generate(max_tokens=1)
 
+    def test_model_bytes(self):
+        file = os.path.join(os.environ['LLM_MODELS_DIR'], h.MODEL + '.gguf')
+        with tempfile.TemporaryDirectory() as folder:
+            other = os.path.join(folder, 'limited.gguf')
+            with open(file, 'rb') as f, open(other, 'wb') as g:
+                g.write(f.read() + b'\0' * 128)
+            limit = self.service.statistics()['store']['copied-bytes'] + os.path.getsize(other)
+            self.settings.set('model-bytes', 't', limit - 1)
+            done = subprocess.run([os.environ['LLMCTL'], 'import', other], env=self.service.bus.environment(), capture_output=True, text=True)
+            self.assertIn('model-bytes', done.stderr)
+            self.settings.set('model-bytes', 't', limit)
+            run_ctl(self.service, 'import', other)
+            run_ctl(self.service, 'delete', 'limited')
+
     # ---- llmctl ----
 
     def test_llmctl(self):
