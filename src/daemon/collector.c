@@ -31,11 +31,27 @@ static void next (LlmCollector *self);
 
 /* ---- one collection ---- */
 
-/* kind -> mean microseconds that making one took */
+static GHashTable *
+recorded_costs (LlmBroker *broker)
+{
+  GHashTable *costs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  g_auto (LlmLastRun) last = { 0 };
+  GVariantIter iter;
+  const char *kind;
+  double us;
+
+  llm_settings_last_run (broker->settings, &last);
+  g_variant_iter_init (&iter, last.costs);
+  while (g_variant_iter_next (&iter, "{&sd}", &kind, &us))
+    g_hash_table_insert (costs, g_strdup (kind), g_memdup2 (&us, sizeof us));
+  return costs;
+}
+
+/* kind -> mean microseconds that making one took since we started, or else in an earlier run */
 static GHashTable *
 measured_costs (LlmBroker *broker)
 {
-  GHashTable *costs = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  GHashTable *costs = recorded_costs (broker);
   g_autoptr (GVariant) kinds = g_variant_ref_sink (llm_artifact_counts_to_variant (broker->artifacts));
   GVariantIter iter;
   const char *kind;
@@ -84,10 +100,24 @@ report_to_variant (const LlmGcReport *report, gboolean dry_run)
   return g_variant_dict_end (&dict);
 }
 
+static GVariant *
+costs_to_variant (GHashTable *costs)
+{
+  g_autoptr (GList) kinds = g_list_sort (g_hash_table_get_keys (costs), (GCompareFunc) strcmp);
+  GVariantBuilder out;
+
+  g_variant_builder_init (&out, G_VARIANT_TYPE ("a{sd}"));
+  for (GList *l = kinds; l != NULL; l = l->next)
+    g_variant_builder_add (&out, "{sd}", l->data, *(double *) g_hash_table_lookup (costs, l->data));
+  return g_variant_ref_sink (g_variant_builder_end (&out));
+}
+
 static void
 note_report (LlmCollector *self, const LlmGcReport *report)
 {
-  LlmLastRun now = { .last_gc = g_get_real_time () / G_USEC_PER_SEC };
+  g_autoptr (GHashTable) costs = measured_costs (self->broker);
+  g_autoptr (GVariant) recorded = costs_to_variant (costs);
+  LlmLastRun now = { .last_gc = g_get_real_time () / G_USEC_PER_SEC, .costs = recorded };
 
   self->n_collections++;
   self->n_deletions += report->done->len;

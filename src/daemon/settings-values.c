@@ -21,7 +21,7 @@ static const struct {
   { "kv-bytes", LLM_SETTING_AT_LOAD }, { "memory-budget", LLM_SETTING_AT_LOAD }, { "model-overrides", LLM_SETTING_AT_LOAD },
   { "threads", LLM_SETTING_AT_ENGINE }, { "sliding-window", LLM_SETTING_FOR_SESSIONS }, { "sink-size", LLM_SETTING_FOR_SESSIONS },
   { "last-engine-version", LLM_SETTING_KEPT }, { "last-build-id", LLM_SETTING_KEPT }, { "last-formats", LLM_SETTING_KEPT },
-  { "last-gc", LLM_SETTING_KEPT }, { "last-models", LLM_SETTING_KEPT },
+  { "last-gc", LLM_SETTING_KEPT }, { "last-models", LLM_SETTING_KEPT }, { "last-costs", LLM_SETTING_KEPT },
 };
 
 static const char *const of_a_model[] = { "device", "context-window", "sliding-window", "sink-size", "kv-type", "kv-bytes", "keep-alive", NULL };

@@ -221,6 +221,7 @@ llm_last_run_clear (LlmLastRun *last)
   g_clear_pointer (&last->build_id, g_free);
   g_clear_pointer (&last->formats, g_variant_unref);
   g_clear_pointer (&last->models, g_strfreev);
+  g_clear_pointer (&last->costs, g_variant_unref);
 }
 
 void
@@ -233,6 +234,7 @@ llm_settings_last_run (LlmSettings *self, LlmLastRun *last)
   last->build_id = g != NULL ? g_settings_get_string (g, "last-build-id") : g_strdup ("");
   last->formats = g != NULL ? g_settings_get_value (g, "last-formats") : g_variant_ref_sink (g_variant_new ("a{su}", NULL));
   last->models = g != NULL ? g_settings_get_strv (g, "last-models") : g_new0 (char *, 1);
+  last->costs = g != NULL ? g_settings_get_value (g, "last-costs") : g_variant_ref_sink (g_variant_new ("a{sd}", NULL));
   last->last_gc = g != NULL ? g_settings_get_int64 (g, "last-gc") : 0;
 }
 
@@ -258,6 +260,8 @@ llm_settings_record_run (LlmSettings *self, const LlmLastRun *last)
     record (self, "last-formats", last->formats);
   if (last->models != NULL)
     record (self, "last-models", g_variant_new_strv ((const char *const *) last->models, -1));
+  if (last->costs != NULL)
+    record (self, "last-costs", last->costs);
   if (last->last_gc != 0)
     record (self, "last-gc", g_variant_new_int64 (last->last_gc));
 }

@@ -68,6 +68,7 @@ typedef struct {
   GVariant *formats;               /* a{su} */
   gint64 last_gc;                  /* seconds since 1970; 0 = never */
   char **models;                   /* names of those that are loaded; NULL-terminated */
+  GVariant *costs;                 /* a{sd}: kind of artifact -> microseconds to make one */
 } LlmLastRun;
 void llm_last_run_clear (LlmLastRun *last);
 void llm_settings_last_run (LlmSettings *self, LlmLastRun *last);

@@ -140,6 +140,22 @@ class Garbage(unittest.TestCase):
             self.assertTrue(all(reason == 'low-disk' for reason in paths(collect(service)).values()))
             self.assertEqual([p for p in tree(self.cache) if p.startswith('v99')], [])
 
+    def test_costs(self):
+        """What takes long to make stays; how long it takes is known after a restart too."""
+        home = tempfile.mkdtemp(prefix='llm-home-')
+        self.addCleanup(shutil.rmtree, home)
+        environment = {'GSETTINGS_BACKEND': 'keyfile', 'XDG_CONFIG_HOME': home}
+        with h.Service(state=self.state, keep_state=True, environment=environment) as service:
+            service.generate(max_tokens=1)
+            artifacts = service.statistics()['artifacts']
+            self.assertGreaterEqual(len(artifacts), 1)
+            collect(service)
+            costs = service.call('Get', '(s)', ('last-costs',), interface=h.NAME + '.Settings')[0]
+            self.assertEqual(costs, {kind: c['make-us'] / c['made'] for kind, c in artifacts.items() if c['made']})
+        with h.Service(state=self.state, environment=environment) as service:
+            collect(service)
+            self.assertEqual(service.call('Get', '(s)', ('last-costs',), interface=h.NAME + '.Settings')[0], costs)
+
     @unittest.skipIf(os.getuid() != 0, 'needs root, to be two users')
     def test_who_may(self):
         with h.Service(system=True, state=self.state) as service:
