@@ -29,10 +29,12 @@ eights_of (const gint8 *book, const guint16 *name)
 static ALWAYS_INLINE __m128i
 fours_of (const gint8 *book, const guint16 *name)
 {
-  const float *vector = (const float *) (gconstpointer) book;
-  __m128 a = _mm_load_ss (vector + name[0]), b = _mm_load_ss (vector + name[1]), c = _mm_load_ss (vector + name[2]), d = _mm_load_ss (vector + name[3]);
+  const int *vector = (const int *) (gconstpointer) book;
+  __m128i v = _mm_cvtsi32_si128 (vector[name[0]]);
 
-  return _mm_castps_si128 (_mm_movelh_ps (_mm_unpacklo_ps (a, b), _mm_unpacklo_ps (c, d)));
+  v = _mm_insert_epi32 (v, vector[name[1]], 1);
+  v = _mm_insert_epi32 (v, vector[name[2]], 2);
+  return _mm_insert_epi32 (v, vector[name[3]], 3);
 }
 
 /* @zero + v, or @zero - v where the sign is set */
