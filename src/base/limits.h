@@ -105,6 +105,8 @@
 #define LLM_MAX_MESSAGES 4096                 /* of one chat */
 #define LLM_MAX_REPLY_BYTES (1 * LLM_MIB)
 #define LLM_MAX_IMPORT_FDS 16
+#define LLM_COLLECTING_TIMEOUT_MS 60000       /* an import that waits for more files */
+#define LLM_MAX_STORE_BYTES_PER_UID (1024 * LLM_GIB) /* that a user who is no administrator brings to the store */
 #define LLM_EMBED_MAX_INPUTS 2048             /* texts of one call */
 #define LLM_EMBED_MAX_BYTES (2 * LLM_MIB)     /* all of them */
 #define LLM_MAX_REQUESTS_PER_UID 128

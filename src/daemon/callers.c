@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/callers.h"
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "base/limits.h"
 
 typedef struct {
   guint requests, fds;
+  guint64 importing; /* bytes */
 } Account;
 
 struct _LlmCallers {
@@ -221,6 +223,41 @@ void
 llm_callers_refund_fd (LlmCallers *self, guint32 uid)
 {
   account (self, uid)->fds--;
+}
+
+gboolean
+llm_disk_share_allows (guint32 uid, guint64 has, guint64 bytes, GError **error)
+{
+  g_autofree char *share = NULL, *used = NULL, *wanted = NULL;
+  guint64 sum;
+
+  if (llm_add_u64 (has, bytes, &sum) && sum <= LLM_MAX_STORE_BYTES_PER_UID)
+    return TRUE;
+  share = g_format_size_full (LLM_MAX_STORE_BYTES_PER_UID, G_FORMAT_SIZE_IEC_UNITS);
+  used = g_format_size_full (has, G_FORMAT_SIZE_IEC_UNITS);
+  wanted = g_format_size_full (bytes, G_FORMAT_SIZE_IEC_UNITS);
+  return llm_error_fail (error, LLM_ERROR, LLM_ERROR_QUOTA_EXCEEDED, "user %u has %s in the store or on the way there, and %s more are above the limit of %s; delete a model, "
+                         "or let an administrator import it", uid, used, wanted, share);
+}
+
+gboolean
+llm_callers_charge_disk (LlmCallers *self, guint32 uid, guint64 stored, guint64 bytes, GError **error)
+{
+  Account *a = account (self, uid);
+  guint64 has;
+
+  if (!llm_add_u64 (stored, a->importing, &has))
+    has = G_MAXUINT64;
+  if (!llm_disk_share_allows (uid, has, bytes, error))
+    return FALSE;
+  a->importing += bytes;
+  return TRUE;
+}
+
+void
+llm_callers_refund_disk (LlmCallers *self, guint32 uid, guint64 bytes)
+{
+  account (self, uid)->importing -= bytes;
 }
 
 guint

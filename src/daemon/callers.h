@@ -34,6 +34,11 @@ gboolean llm_callers_charge_request (LlmCallers *self, guint32 uid, GError **err
 void llm_callers_refund_request (LlmCallers *self, guint32 uid);
 gboolean llm_callers_charge_fd (LlmCallers *self, guint32 uid, GError **error);
 void llm_callers_refund_fd (LlmCallers *self, guint32 uid);
+/* @bytes that an import is about to bring, on top of @stored that are there and what others of the user's imports bring. */
+gboolean llm_callers_charge_disk (LlmCallers *self, guint32 uid, guint64 stored, guint64 bytes, GError **error);
+void llm_callers_refund_disk (LlmCallers *self, guint32 uid, guint64 bytes);
+/* Whether @bytes more than @has are within a user's share of the disk. Pure. */
+gboolean llm_disk_share_allows (guint32 uid, guint64 has, guint64 bytes, GError **error);
 guint llm_callers_n_requests (LlmCallers *self);
 
 G_END_DECLS

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/part-name.h"
+#include "daemon/authorizer.h"
 #include "daemon/models.h"
 #include "daemon/request.h"
 
@@ -29,6 +30,8 @@ struct _LlmImport {
   guint n_files;       /* that were sent */
   gboolean in_place, more, busy;
   guint64 copied;      /* bytes of `blobs` */
+  guint64 charged;     /* bytes, to its user */
+  guint patience;      /* timer, while it is idle */
 };
 
 /* ---- file descriptors ---- */
@@ -92,6 +95,9 @@ import_free (LlmImport *import)
 {
   GUnixFDList *fds;
 
+  g_clear_handle_id (&import->patience, g_source_remove);
+  if (import->charged > 0)
+    llm_callers_refund_disk (import->broker->callers, import->request->uid, import->charged);
   llm_store_discard (import->broker->store, import->blobs);
   while ((fds = g_queue_pop_head (&import->waiting)) != NULL)
     llm_import_release_fds (import->broker, import->request->uid, fds);
@@ -286,28 +292,51 @@ on_ingested (GObject *source, GAsyncResult *result, gpointer user_data)
     finish (import, NULL, error);
 }
 
-/* Whether the next files stay within what models may have of the disk. */
+/* Of the files that are copied next. */
+static guint64
+next_bytes (const LlmImport *import)
+{
+  guint64 bytes = 0;
+  struct stat st;
+  int n;
+  const int *fds = g_unix_fd_list_peek_fds (g_queue_peek_head (&((LlmImport *) import)->waiting), &n);
+
+  for (int i = 0; i < n; i++)
+    if (fstat (fds[i], &st) == 0 && (st.st_size < 0 || !llm_add_u64 (bytes, (guint64) st.st_size, &bytes)))
+      return G_MAXUINT64;
+  return bytes;
+}
+
+/* Whether they stay within what models may have of the disk. */
 static gboolean
 is_within_limit (LlmImport *import, guint64 limit, GError **error)
 {
-  GUnixFDList *fds = g_queue_peek_head (&import->waiting);
   g_autoptr (GVariant) statistics = llm_store_statistics (import->broker->store);
-  guint64 there = 0, more = import->copied;
-  int n;
-  const int *fd = g_unix_fd_list_peek_fds (fds, &n);
+  guint64 there = 0, more;
 
   g_variant_lookup (statistics, "copied-bytes", "t", &there);
-  for (int i = 0; i < n; i++)
-    {
-      struct stat st;
-
-      if (fstat (fd[i], &st) == 0 && (st.st_size < 0 || !llm_add_u64 (more, (guint64) st.st_size, &more)))
-        more = G_MAXUINT64;
-    }
+  if (!llm_add_u64 (import->copied, next_bytes (import), &more))
+    more = G_MAXUINT64;
   if (limit == 0 || import->in_place || (more <= limit && there <= limit - more))
     return TRUE;
   return llm_error_fail (error, LLM_ERROR, LLM_ERROR_QUOTA_EXCEEDED, "the store has %" G_GUINT64_FORMAT " bytes of models and the setting model-bytes is %" G_GUINT64_FORMAT
                          "; these %" G_GUINT64_FORMAT " do not fit: delete a model, or raise it", there, limit, more);
+}
+
+/* And within its user's share. Administrators, and whoever has a service of their own, may fill the disk. */
+static gboolean
+charge_disk (LlmImport *import, GError **error)
+{
+  LlmBroker *broker = import->broker;
+  guint32 uid = import->request->uid;
+  guint64 bytes = next_bytes (import);
+
+  if (import->in_place || llm_authorizer_decide (LLM_ACTION_MANAGE, broker->session, uid, getuid ()) == LLM_VERDICT_ALLOW)
+    return TRUE;
+  if (!llm_callers_charge_disk (broker->callers, uid, llm_store_bytes_of (broker->store, uid), bytes, error))
+    return FALSE;
+  import->charged += bytes;
+  return TRUE;
 }
 
 static void
@@ -317,7 +346,7 @@ copy (LlmImport *import)
   GError *error = NULL;
 
   llm_settings_read (import->broker->settings, &values);
-  if (!is_within_limit (import, values.model_bytes, &error))
+  if (!is_within_limit (import, values.model_bytes, &error) || !charge_disk (import, &error))
     {
       finish (import, NULL, error);
       return;
@@ -328,17 +357,30 @@ copy (LlmImport *import)
   llm_store_ingest_async (import->broker->store, import->copying, import->in_place, on_progress, import, cancellable (import), on_ingested, import);
 }
 
+static gboolean
+on_no_more_files (gpointer user_data)
+{
+  LlmImport *import = user_data;
+
+  import->patience = 0;
+  llm_request_cancel (import->request, "more files were announced and none came for a minute");
+  return G_SOURCE_REMOVE;
+}
+
 static void
 go_on (LlmImport *import)
 {
   if (import->busy)
     return;
+  g_clear_handle_id (&import->patience, g_source_remove);
   if (is_over (import))
     finish (import, NULL, g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the import was cancelled"));
   else if (!g_queue_is_empty (&import->waiting))
     copy (import);
   else if (!import->more)
     inspect (import);
+  else
+    import->patience = g_timeout_add (LLM_COLLECTING_TIMEOUT_MS, on_no_more_files, import);
 }
 
 static LlmImport *

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "store/disk.h"
 #include "store/manifest.h"
@@ -219,6 +220,24 @@ llm_store_find (LlmStore *self, const char *name_or_digest)
   LlmStoreModel *model = g_hash_table_lookup (self->models, target != NULL ? target : name_or_digest);
 
   return model != NULL ? model : find_digest (self, name_or_digest);
+}
+
+guint64
+llm_store_bytes_of (LlmStore *self, guint32 uid)
+{
+  GHashTableIter iter;
+  gpointer value;
+  guint64 bytes = 0;
+
+  g_hash_table_iter_init (&iter, self->models);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      const LlmStoreModel *model = value;
+
+      if (model->uid == uid && !((LlmStoreBlob *) model->blobs->pdata[0])->in_place && !llm_add_u64 (bytes, model->size, &bytes))
+        return G_MAXUINT64;
+    }
+  return bytes;
 }
 
 GVariant *

@@ -150,6 +150,8 @@ void llm_store_lease_free (LlmStoreLease *lease);
 /* Whether the blob @digest may not be deleted: a manifest names it, it is leased, or an import stands on it. */
 gboolean llm_store_holds_blob (LlmStore *self, const char *digest);
 
+/* Bytes in the store of the models that user @uid brought, files in place not counted. */
+guint64 llm_store_bytes_of (LlmStore *self, guint32 uid);
 /* a{sv}: models u, bytes t (shared ones once), copied-bytes t (of them in blobs/), damaged-manifests u, damaged-blobs u (in quarantine). (transfer full) */
 GVariant *llm_store_statistics (LlmStore *self);
 

@@ -6,7 +6,7 @@ import signal
 import time
 import unittest
 
-from gi.repository import Gio
+from gi.repository import Gio, GLib
 
 import harness as h
 from importlib.machinery import SourceFileLoader
@@ -52,6 +52,24 @@ class Slow(unittest.TestCase):
         self.assertEqual(get(), ('done',))
         time.sleep(15)
         self.assertIn(h.error_name(get)[0], ('UnknownObject', 'UnknownMethod'))
+
+    def test_collecting_import_is_given_up_after_a_minute(self):
+        def send(**options):
+            fds = Gio.UnixFDList()
+            with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+                fds.append(f.fileno())
+            return self.service.call('Import', '(ahsa{sv})', ([0], 'split', options), fds=fds)[0]
+
+        path = send(**h.v(more=True))
+        get = lambda: self.service.call('Get', '(ss)', (h.NAME + '.Request', 'State'), path=path, interface='org.freedesktop.DBus.Properties')[0]
+        time.sleep(50)
+        send(**h.v(more=True), **{'append-to': GLib.Variant('o', path)})  # the clock begins anew
+        time.sleep(50)
+        self.assertEqual(get(), 'collecting')
+        name, message = h.error_name(self.service.call, 'Wait', None, (), path=path, interface=h.NAME + '.Request')
+        self.assertEqual(name, 'Cancelled')
+        self.assertIn('none came for a minute', message)
+        h.wait_for(lambda: not os.listdir(os.path.join(self.service.state, 'blobs')) and not os.listdir(os.path.join(self.service.state, 'tmp')))
 
 
 if __name__ == '__main__':

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The pure parts of the broker: state edges, who sees what, who may do what, crashes. */
+#include "base/error.h"
 #include "base/limits.h"
 #include "daemon/authorizer.h"
+#include "daemon/callers.h"
 #include "daemon/crash-ledger.h"
 #include "daemon/inbound.h"
 #include "daemon/request.h"
@@ -86,6 +88,21 @@ test_ledger (void)
   llm_crash_ledger_free (ledger);
 }
 
+/* A user's share of the disk: all of it, and not a byte more. */
+static void
+test_disk_share (void)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_true (llm_disk_share_allows (1000, 0, LLM_MAX_STORE_BYTES_PER_UID, NULL));
+  g_assert_true (llm_disk_share_allows (1000, LLM_MAX_STORE_BYTES_PER_UID - 1, 1, NULL));
+  g_assert_true (llm_disk_share_allows (1000, LLM_MAX_STORE_BYTES_PER_UID, 0, NULL));
+  g_assert_false (llm_disk_share_allows (1000, LLM_MAX_STORE_BYTES_PER_UID, 1, NULL));
+  g_assert_false (llm_disk_share_allows (1000, G_MAXUINT64, G_MAXUINT64, NULL));
+  g_assert_false (llm_disk_share_allows (1000, 0, LLM_MAX_STORE_BYTES_PER_UID + 1, &error));
+  g_assert_error (error, LLM_ERROR, LLM_ERROR_QUOTA_EXCEEDED);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -94,5 +111,6 @@ main (int argc, char **argv)
   g_test_add_func ("/policies/visible", test_visible);
   g_test_add_func ("/policies/authorizer", test_authorizer);
   g_test_add_func ("/policies/ledger", test_ledger);
+  g_test_add_func ("/policies/disk-share", test_disk_share);
   return g_test_run ();
 }

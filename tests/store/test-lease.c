@@ -84,8 +84,11 @@ test_discarded (Fixture *f, gconstpointer data)
 static void
 test_killed (Fixture *f, gconstpointer data)
 {
+  static LlmStoreLease *volatile lost; /* with the process that had it */
+
   add (f, "m:1", "old");
-  llm_store_lease (f->store, llm_store_find (f->store, "m:1")); /* of a process that is no more */
+  lost = llm_store_lease (f->store, llm_store_find (f->store, "m:1"));
+  g_assert_nonnull (lost);
   add (f, "m:1", "new");
   g_assert_cmpuint (count_files (f, "blobs"), ==, 2);
   fixture_reopen (f);

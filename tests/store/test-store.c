@@ -53,6 +53,20 @@ test_shared_blob (Fixture *f, gconstpointer data)
   g_assert_cmpuint (count_files (f, "tmp"), ==, 0);
 }
 
+/* Each user's own, as often as it is there under a name. */
+static void
+test_bytes_of_a_user (Fixture *f, gconstpointer data)
+{
+  g_assert_cmpuint (llm_store_bytes_of (f->store, fixture_origin.uid), ==, 0);
+  add (f, "a:1", "12345");
+  add (f, "b:1", "123");
+  g_assert_cmpuint (llm_store_bytes_of (f->store, fixture_origin.uid), ==, 8);
+  g_assert_cmpuint (llm_store_bytes_of (f->store, fixture_origin.uid + 1), ==, 0);
+  fixture_reopen (f);
+  g_assert_true (llm_store_delete (f->store, "a:1", NULL));
+  g_assert_cmpuint (llm_store_bytes_of (f->store, fixture_origin.uid), ==, 3);
+}
+
 static void
 test_replace (Fixture *f, gconstpointer data)
 {
@@ -207,6 +221,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ADD ("round-trip", test_round_trip);
   ADD ("shared-blob", test_shared_blob);
+  ADD ("bytes-of-a-user", test_bytes_of_a_user);
   ADD ("replace", test_replace);
   ADD ("discard", test_discard);
   ADD ("cancelled", test_cancelled);
