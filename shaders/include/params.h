@@ -58,8 +58,7 @@ struct LlmParams {
 #define ACT_SWIGLU_CLAMPED 3
 
 #define GROUP 64       /* threads of a workgroup, all shaders */
-#define TILE_W 16      /* matmul: weight rows of a workgroup */
-#define TILE_X 4       /* matmul: input rows of a workgroup */
+#define TILE_DEFAULT 16 /* matmul: weight rows of a workgroup, unless it was measured; GROUP / that: its input rows */
 #define BLOCK_RUN 8    /* elements that are decoded at a time, where the type has blocks; else 1 */
 #define MAX_DIMS 16    /* attention: of a thread; head_dim_v <= GROUP * MAX_DIMS */
 #define MAX_EXPERTS 1024

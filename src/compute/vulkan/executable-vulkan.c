@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A plan on the device: weights uploaded, one command buffer recorded for all batches.
+ * A plan on the device: weights uploaded, one command buffer recorded for all batches of few rows and one for those of many.
  *
  * Every op is one indirect dispatch; submit writes the batch and the workgroup counts into
  * mapped buffers, so that nothing is recorded or allocated again while the KV cache is the same.  One barrier
@@ -22,14 +22,19 @@ typedef struct {
   double **rope_freq;       /* [n_ops]: the frequencies of a rope op, owned by the first op that has them */
   guint *rope_of;           /* [n_ops]: index into ropes */
   LlmVkBuffer batch, counts, nothing;
-  VkPipeline *pipelines;    /* [n_ops] lent by the device */
+  VkPipeline *pipelines[LLM_VK_N_SIZES]; /* [n_ops] lent by the device */
+  LlmVkTuning *tuning;      /* [n_ops] */
   VkDescriptorPool pool;
   VkDescriptorSet *sets;    /* [n_ops] */
-  VkCommandBuffer commands;
-  guint64 recorded_for;     /* serial of the cache that the commands are bound to; 0: none */
+  guint64 bound_to;         /* serial of the cache that the sets are bound to; 0: none */
+  struct {
+    VkCommandBuffer commands;
+    guint64 recorded_for;     /* serial of that cache; 0: nothing is recorded */
+    gboolean recorded_timing; /* the commands take the time of every op */
+  } runs[LLM_VK_N_SIZES];     /* of few rows, of many */
   LlmVkTiming timing;
-  gboolean recorded_timing; /* the commands take the time of every op */
   const LlmBatch *running;  /* (lent) until wait */
+  guint running_size;       /* LLM_VK_FEW or _MANY */
 } Executable;
 
 /* ---- compile ---- */
@@ -42,11 +47,14 @@ llm_vk_executable_free (LlmExecutable *executable)
 
   if (llm_vk_settled (device))
     {
-      if (self->commands != VK_NULL_HANDLE)
-        vkFreeCommandBuffers (device->device, device->command_pool, 1, &self->commands);
+      for (guint s = 0; s < LLM_VK_N_SIZES; s++)
+        if (self->runs[s].commands != VK_NULL_HANDLE)
+          vkFreeCommandBuffers (device->device, device->command_pool, 1, &self->runs[s].commands);
       vkDestroyDescriptorPool (device->device, self->pool, NULL);
       llm_vk_timing_clear (&self->timing, device);
     }
+  for (guint s = 0; s < LLM_VK_N_SIZES; s++)
+    g_free (self->pipelines[s]);
   for (guint i = 0; i < self->n_weights; i++)
     llm_vk_weight_release (device, self->weights[i]);
   for (guint i = 0; i < self->n_buffers; i++)
@@ -64,23 +72,28 @@ llm_vk_executable_free (LlmExecutable *executable)
   g_free (self->activations);
   g_free (self->ropes);
   g_free (self->sets);
-  g_free (self->pipelines);
+  g_free (self->tuning);
   g_free (self);
 }
 
+/* The pipelines of all ops, with the tiles of self->tuning, or the usual ones. */
 static gboolean
 find_pipelines (Executable *self, const LlmPlan *plan, GError **error)
 {
   guint n = llm_plan_n_ops (plan);
 
-  self->pipelines = g_new0 (VkPipeline, MAX (n, 1));
-  for (guint i = 0; i < n; i++)
+  for (guint s = 0; s < LLM_VK_N_SIZES; s++)
     {
-      const LlmOp *op = llm_plan_op (plan, i);
+      if (self->pipelines[s] == NULL)
+        self->pipelines[s] = g_new0 (VkPipeline, MAX (n, 1));
+      for (guint i = 0; i < n; i++)
+        {
+          const LlmOp *op = llm_plan_op (plan, i);
 
-      self->pipelines[i] = llm_vk_pipeline (self->device, op->kind, llm_vk_op_dtype (plan, op), error);
-      if (self->pipelines[i] == VK_NULL_HANDLE)
-        return FALSE;
+          self->pipelines[s][i] = llm_vk_pipeline (self->device, op->kind, llm_vk_op_dtype (plan, op), self->tuning != NULL ? self->tuning[i].tile[s] : 0, error);
+          if (self->pipelines[s][i] == VK_NULL_HANDLE)
+            return FALSE;
+        }
     }
   return TRUE;
 }
@@ -170,6 +183,7 @@ make_tables (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, 
   g_autofree VkDescriptorSetLayout *layouts = g_new (VkDescriptorSetLayout, MAX (n_ops, 1));
   VkDescriptorSetAllocateInfo sets = { VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO, NULL, VK_NULL_HANDLE, n_ops, layouts };
   VkCommandBufferAllocateInfo commands = { VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, NULL, self->device->command_pool, VK_COMMAND_BUFFER_LEVEL_PRIMARY, 1 };
+  gboolean ok = TRUE;
 
   if (!llm_vk_buffer_init (self->device, &self->batch, words * 4, LLM_VK_HOST_WRITES, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, error)
       || !llm_vk_buffer_init (self->device, &self->counts, (guint64) n_ops * sizeof (VkDispatchIndirectCommand), LLM_VK_HOST_WRITES,
@@ -181,9 +195,13 @@ make_tables (Executable *self, const LlmPlan *plan, const LlmRunLimits *limits, 
     layouts[i] = self->device->set_layout;
   self->sets = g_new0 (VkDescriptorSet, MAX (n_ops, 1));
   sets.descriptorPool = self->pool;
-  return llm_vk_check (vkAllocateDescriptorSets (self->device->device, &sets, self->sets), "descriptors", error)
-         && llm_vk_check (vkAllocateCommandBuffers (self->device->device, &commands, &self->commands), "commands", error);
+  ok = llm_vk_check (vkAllocateDescriptorSets (self->device->device, &sets, self->sets), "descriptors", error);
+  for (guint s = 0; s < LLM_VK_N_SIZES && ok; s++)
+    ok = llm_vk_check (vkAllocateCommandBuffers (self->device->device, &commands, &self->runs[s].commands), "commands", error);
+  return ok;
 }
+
+static double measure (gpointer data, guint i, guint tile, guint n_rows);
 
 LlmExecutable *
 llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits, GError **error)
@@ -195,8 +213,13 @@ llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limi
   if (find_pipelines (self, plan, error) && upload_weights (self, plan, error) && make_activations (self, plan, limits, error)
       && make_ropes (self, plan, limits, error) && make_tables (self, plan, limits, error))
     {
-      llm_vk_pipeline_cache_keep (self->device);
-      return &self->parent;
+      self->parent.limits = *limits;
+      self->tuning = llm_vk_tune (self->device, plan, limits->max_rows, measure, self);
+      if (find_pipelines (self, plan, error))
+        {
+          llm_vk_pipeline_cache_keep (self->device);
+          return &self->parent;
+        }
     }
   llm_vk_executable_free (&self->parent);
   return NULL;
@@ -269,8 +292,19 @@ op_params (const Executable *self, const LlmOp *op)
   return p;
 }
 
+/* The sets of all ops; commands that were recorded with them before are void. */
+static void
+bind_ops (Executable *self, const LlmVkKv *kv)
+{
+  for (guint s = 0; s < LLM_VK_N_SIZES; s++)
+    self->runs[s].recorded_for = 0;
+  for (guint i = 0; i < llm_plan_n_ops (self->parent.plan); i++)
+    bind_op (self, i, llm_plan_op (self->parent.plan, i), kv);
+  self->bound_to = kv->serial;
+}
+
 static gboolean
-record (Executable *self, const LlmVkKv *kv, gboolean timing, GError **error)
+record (Executable *self, guint size, const LlmVkKv *kv, gboolean timing, GError **error)
 {
   static const VkMemoryBarrier before = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_SHADER_WRITE_BIT,
                                           VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT };
@@ -279,39 +313,96 @@ record (Executable *self, const LlmVkKv *kv, gboolean timing, GError **error)
   static const VkMemoryBarrier after = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_SHADER_WRITE_BIT, VK_ACCESS_HOST_READ_BIT };
   VkCommandBufferBeginInfo how = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
   const LlmPlan *plan = self->parent.plan;
+  VkCommandBuffer commands = self->runs[size].commands;
 
-  self->recorded_for = 0;
+  self->runs[size].recorded_for = 0;
+  if (self->bound_to != kv->serial)
+    bind_ops (self, kv);
   if (timing && !llm_vk_timing_init (&self->timing, self->device, llm_plan_n_ops (plan), error))
     return FALSE;
   /* reset: a recording that failed before may still be open */
-  if (!llm_vk_check (vkResetCommandBuffer (self->commands, 0), "commands", error)
-      || !llm_vk_check (vkBeginCommandBuffer (self->commands, &how), "commands", error))
+  if (!llm_vk_check (vkResetCommandBuffer (commands, 0), "commands", error)
+      || !llm_vk_check (vkBeginCommandBuffer (commands, &how), "commands", error))
     return FALSE;
   /* uploads, zeroed caches and the run before */
-  vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0,
+  vkCmdPipelineBarrier (commands, VK_PIPELINE_STAGE_TRANSFER_BIT | VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0,
                         1, &before, 0, NULL, 0, NULL);
   if (timing)
-    llm_vk_timing_begin (&self->timing, self->commands);
+    llm_vk_timing_begin (&self->timing, commands);
   for (guint i = 0; i < llm_plan_n_ops (plan); i++)
     {
       const LlmOp *op = llm_plan_op (plan, i);
       struct LlmParams params = op_params (self, op);
 
-      bind_op (self, i, op, kv);
-      vkCmdBindPipeline (self->commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->pipelines[i]);
-      vkCmdBindDescriptorSets (self->commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->device->pipeline_layout, 0, 1, &self->sets[i], 0, NULL);
-      vkCmdPushConstants (self->commands, self->device->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof params, &params);
-      vkCmdDispatchIndirect (self->commands, self->counts.buffer, i * sizeof (VkDispatchIndirectCommand));
-      vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &between, 0, NULL, 0, NULL);
+      vkCmdBindPipeline (commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->pipelines[size][i]);
+      vkCmdBindDescriptorSets (commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->device->pipeline_layout, 0, 1, &self->sets[i], 0, NULL);
+      vkCmdPushConstants (commands, self->device->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof params, &params);
+      vkCmdDispatchIndirect (commands, self->counts.buffer, i * sizeof (VkDispatchIndirectCommand));
+      vkCmdPipelineBarrier (commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &between, 0, NULL, 0, NULL);
       if (timing)
-        llm_vk_timing_mark (&self->timing, self->commands, i);
+        llm_vk_timing_mark (&self->timing, commands, i);
     }
-  vkCmdPipelineBarrier (self->commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, NULL, 0, NULL);
-  if (!llm_vk_check (vkEndCommandBuffer (self->commands), "commands", error))
+  vkCmdPipelineBarrier (commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &after, 0, NULL, 0, NULL);
+  if (!llm_vk_check (vkEndCommandBuffer (commands), "commands", error))
     return FALSE;
-  self->recorded_for = kv->serial;
-  self->recorded_timing = timing;
+  self->runs[size].recorded_for = kv->serial;
+  self->runs[size].recorded_timing = timing;
   return TRUE;
+}
+
+/* ---- measure ---- */
+
+#define MEASURED_RUNS 4
+#define MEASURED_COLUMNS 4096 /* of the outputs, at most: a vocabulary is wide */
+
+static gboolean
+record_product (Executable *self, guint i, guint tile, guint n_rows, GError **error)
+{
+  static const VkMemoryBarrier between = { VK_STRUCTURE_TYPE_MEMORY_BARRIER, NULL, VK_ACCESS_SHADER_WRITE_BIT,
+                                           VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT };
+  VkCommandBufferBeginInfo how = { .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO };
+  VkCommandBuffer commands = self->runs[LLM_VK_FEW].commands;
+  const LlmOp *op = llm_plan_op (self->parent.plan, i);
+  LlmBatch batch = { .n_rows = n_rows, .n_out = n_rows };
+  VkDispatchIndirectCommand count = llm_vk_op_groups (self->parent.plan, op, tile, &batch);
+  struct LlmParams params = op_params (self, op);
+  VkPipeline pipeline = llm_vk_pipeline (self->device, op->kind, llm_vk_op_dtype (self->parent.plan, op), tile, error);
+
+  if (pipeline == VK_NULL_HANDLE || !llm_vk_check (vkResetCommandBuffer (commands, 0), "commands", error)
+      || !llm_vk_check (vkBeginCommandBuffer (commands, &how), "commands", error))
+    return FALSE;
+  bind_op (self, i, op, NULL);
+  vkCmdBindPipeline (commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+  vkCmdBindDescriptorSets (commands, VK_PIPELINE_BIND_POINT_COMPUTE, self->device->pipeline_layout, 0, 1, &self->sets[i], 0, NULL);
+  vkCmdPushConstants (commands, self->device->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof params, &params);
+  for (guint r = 0; r < MEASURED_RUNS; r++)
+    {
+      vkCmdPipelineBarrier (commands, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, 0, 1, &between, 0, NULL, 0, NULL);
+      vkCmdDispatch (commands, MIN (count.x, MEASURED_COLUMNS / llm_vk_tiles[tile]), count.y, count.z);
+    }
+  return llm_vk_check (vkEndCommandBuffer (commands), "commands", error);
+}
+
+/* LlmVkMeasure: of what happens to stand in the activations. */
+static double
+measure (gpointer data, guint i, guint tile, guint n_rows)
+{
+  Executable *self = data;
+  guint32 *words = self->batch.map;
+  g_autoptr (GError) error = NULL;
+  gint64 start, best = G_MAXINT64;
+
+  words[BATCH_N_ROWS] = words[BATCH_N_OUT] = n_rows;
+  if (!record_product (self, i, tile, n_rows, &error) || !llm_vk_run (self->device, self->runs[LLM_VK_FEW].commands, &error)) /* some drivers compile now */
+    return -1;
+  for (guint r = 0; r < 3; r++)
+    {
+      start = g_get_monotonic_time ();
+      if (!llm_vk_run (self->device, self->runs[LLM_VK_FEW].commands, &error))
+        return -1;
+      best = MIN (best, g_get_monotonic_time () - start);
+    }
+  return (double) best * 1000 / MEASURED_RUNS;
 }
 
 /* ---- run ---- */
@@ -358,7 +449,7 @@ write_counts (Executable *self, const LlmBatch *batch)
   VkDispatchIndirectCommand *counts = self->counts.map;
 
   for (guint i = 0; i < llm_plan_n_ops (plan); i++)
-    counts[i] = llm_vk_op_groups (plan, llm_plan_op (plan, i), batch);
+    counts[i] = llm_vk_op_groups (plan, llm_plan_op (plan, i), self->tuning[i].tile[self->running_size], batch);
 }
 
 gboolean
@@ -366,8 +457,10 @@ llm_vk_submit (LlmExecutable *executable, LlmKvBuffer *kv, const LlmBatch *batch
 {
   Executable *self = (Executable *) executable;
 
-  if ((self->recorded_for != ((const LlmVkKv *) kv)->serial || self->recorded_timing != executable->profiling)
-      && !record (self, (const LlmVkKv *) kv, executable->profiling, error))
+  self->running_size = batch->n_rows <= LLM_VK_FEW_ROWS ? LLM_VK_FEW : LLM_VK_MANY;
+  if ((self->runs[self->running_size].recorded_for != ((const LlmVkKv *) kv)->serial
+       || self->runs[self->running_size].recorded_timing != executable->profiling)
+      && !record (self, self->running_size, (const LlmVkKv *) kv, executable->profiling, error))
     return FALSE;
   self->running = batch;
   write_batch (self, batch);
@@ -381,8 +474,8 @@ llm_vk_wait (LlmExecutable *executable, const float **logits, GError **error)
 {
   Executable *self = (Executable *) executable;
 
-  if (!llm_vk_run (self->device, self->commands, error)
-      || (self->recorded_timing && !llm_vk_timing_read (&self->timing, executable, self->running, error)))
+  if (!llm_vk_run (self->device, self->runs[self->running_size].commands, error)
+      || (self->runs[self->running_size].recorded_timing && !llm_vk_timing_read (&self->timing, executable, self->running, error)))
     return FALSE;
   *logits = self->activations[llm_plan_value (executable->plan, llm_plan_logits (executable->plan))->buffer].map;
   return TRUE;

@@ -112,9 +112,16 @@ groups (guint64 n, guint per_group)
   return (guint32) ((n + per_group - 1) / per_group);
 }
 
-VkDispatchIndirectCommand
-llm_vk_op_groups (const LlmPlan *plan, const LlmOp *op, const LlmBatch *batch)
+gboolean
+llm_vk_op_is_product (const LlmOp *op)
 {
+  return op->kind == LLM_OP_MATMUL || op->kind == LLM_OP_EXPERT_MATMUL;
+}
+
+VkDispatchIndirectCommand
+llm_vk_op_groups (const LlmPlan *plan, const LlmOp *op, guint tile, const LlmBatch *batch)
+{
+  guint tile_w = llm_vk_tiles[tile], tile_x = GROUP / tile_w;
   LlmValueId shape = op->y != LLM_NONE ? op->y : op->x;
   guint32 rows = llm_plan_value (plan, shape)->rows == LLM_ROWS_OUT ? batch->n_out : batch->n_rows, width = width_of (plan, shape);
 
@@ -123,9 +130,9 @@ llm_vk_op_groups (const LlmPlan *plan, const LlmOp *op, const LlmBatch *batch)
     case LLM_OP_EMBED:
       return (VkDispatchIndirectCommand) { groups (width, GROUP * (llm_plan_weight_at (plan, op->w)->dtype->block_elems > 1 ? BLOCK_RUN : 1)), rows, 1 };
     case LLM_OP_MATMUL:
-      return (VkDispatchIndirectCommand) { groups (width, TILE_W), groups (rows, TILE_X), 1 };
+      return (VkDispatchIndirectCommand) { groups (width, tile_w), groups (rows, tile_x), 1 };
     case LLM_OP_EXPERT_MATMUL:
-      return (VkDispatchIndirectCommand) { groups (width / op->p.expert.n_used, TILE_W), groups ((guint64) rows * op->p.expert.n_used, TILE_X), 1 };
+      return (VkDispatchIndirectCommand) { groups (width / op->p.expert.n_used, tile_w), groups ((guint64) rows * op->p.expert.n_used, tile_x), 1 };
     case LLM_OP_RMS_NORM:
       return (VkDispatchIndirectCommand) { width / (guint32) llm_plan_weight_at (plan, op->w)->n_cols, rows, 1 };
     case LLM_OP_LAYER_NORM:

@@ -24,12 +24,15 @@ llm_vk_pipelines_init (LlmVkDevice *device, GError **error)
 }
 
 static gboolean
-make_pipeline (LlmVkDevice *device, const guint32 *words, gsize size, VkPipeline *pipeline, GError **error)
+make_pipeline (LlmVkDevice *device, const guint32 *words, gsize size, guint tile, VkPipeline *pipeline, GError **error)
 {
+  const guint32 rows = llm_vk_tiles[tile];
+  const VkSpecializationMapEntry entry = { 0, 0, sizeof rows };
+  const VkSpecializationInfo constants = { 1, &entry, sizeof rows, &rows }; /* shaders without tiles have no such constant */
   VkShaderModuleCreateInfo module = { VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, NULL, 0, size, words };
   VkComputePipelineCreateInfo info = {
     .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-    .stage = { VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO, NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, VK_NULL_HANDLE, "main", NULL },
+    .stage = { VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO, NULL, 0, VK_SHADER_STAGE_COMPUTE_BIT, VK_NULL_HANDLE, "main", &constants },
     .layout = device->pipeline_layout,
   };
   gint64 start = g_get_monotonic_time ();
@@ -80,15 +83,15 @@ load_codebook (LlmVkDevice *device, guint32 dtype, GError **error)
 }
 
 VkPipeline
-llm_vk_pipeline (LlmVkDevice *device, LlmOpKind op, guint32 dtype, GError **error)
+llm_vk_pipeline (LlmVkDevice *device, LlmOpKind op, guint32 dtype, guint tile, GError **error)
 {
   for (guint i = 0; i < G_N_ELEMENTS (llm_shaders); i++)
     if (llm_shaders[i].op == op && llm_shaders[i].dtype == dtype)
       {
-        VkPipeline *pipeline = &device->pipelines[op][dtype];
+        VkPipeline *pipeline = &device->pipelines[op][dtype][tile];
 
         if (!load_codebook (device, dtype, error)
-            || (*pipeline == VK_NULL_HANDLE && !make_pipeline (device, llm_shaders[i].words, llm_shaders[i].size, pipeline, error)))
+            || (*pipeline == VK_NULL_HANDLE && !make_pipeline (device, llm_shaders[i].words, llm_shaders[i].size, tile, pipeline, error)))
           return VK_NULL_HANDLE;
         return *pipeline;
       }
@@ -104,7 +107,8 @@ llm_vk_pipelines_clear (LlmVkDevice *device)
     llm_vk_buffer_clear (device, &device->codebooks[i]);
   for (guint op = 0; op < LLM_N_OPS; op++)
     for (guint dtype = 0; dtype < LLM_VK_N_DTYPES; dtype++)
-      vkDestroyPipeline (device->device, device->pipelines[op][dtype], NULL);
+      for (guint tile = 0; tile < LLM_VK_N_TILES; tile++)
+        vkDestroyPipeline (device->device, device->pipelines[op][dtype][tile], NULL);
   vkDestroyPipelineCache (device->device, device->pipeline_cache, NULL);
   vkDestroyPipelineLayout (device->device, device->pipeline_layout, NULL);
   vkDestroyDescriptorSetLayout (device->device, device->set_layout, NULL);

@@ -15,6 +15,14 @@
 
 #define LLM_VK_N_DTYPES 40 /* numbers of element types in the file format, rounded up */
 
+/* How many weight rows a workgroup of a product has; the first one unless something else was measured to be faster. Results are the same. */
+#define LLM_VK_N_TILES 4
+extern const guint8 llm_vk_tiles[LLM_VK_N_TILES];
+
+/* Runs of few rows and of many: each has its own tiles. */
+#define LLM_VK_FEW_ROWS 8
+enum { LLM_VK_FEW, LLM_VK_MANY, LLM_VK_N_SIZES };
+
 typedef struct {
   VkBuffer buffer;
   VkDeviceMemory memory;
@@ -35,7 +43,7 @@ typedef struct {
   guint32 timestamp_bits; /* of the queue; 0: it has none */
   VkDescriptorSetLayout set_layout;
   VkPipelineLayout pipeline_layout;
-  VkPipeline pipelines[LLM_N_OPS][LLM_VK_N_DTYPES]; /* by element type of the weight or the cache, else 0; made when a plan needs them */
+  VkPipeline pipelines[LLM_N_OPS][LLM_VK_N_DTYPES][LLM_VK_N_TILES]; /* by element type of the weight or the cache, else 0; made when a plan needs them */
   LlmVkBuffer codebooks[LLM_N_CODEBOOKS];           /* likewise */
   VkPipelineCache pipeline_cache;                   /* from the first pipeline on */
   gint64 compile_us; /* since it was last kept */
@@ -81,9 +89,9 @@ void llm_vk_weight_release (LlmVkDevice *device, LlmVkWeight *weight);
 /* pipelines.c */
 gboolean llm_vk_pipelines_init (LlmVkDevice *device, GError **error);
 void llm_vk_pipelines_clear (LlmVkDevice *device);
-/* The pipeline of @op for the element type @dtype; loads the code book of that type, too.
+/* The pipeline of @op for the element type @dtype with the @tile-th of llm_vk_tiles (0 where the op has none); loads the code book of that type, too.
  * LLM_ERROR_NOT_SUPPORTED: there is no such shader. */
-VkPipeline llm_vk_pipeline (LlmVkDevice *device, LlmOpKind op, guint32 dtype, GError **error);
+VkPipeline llm_vk_pipeline (LlmVkDevice *device, LlmOpKind op, guint32 dtype, guint tile, GError **error);
 /* pipeline-cache.c: what the driver made of the shaders, kept for the next start. Without a cache neither does anything. */
 void llm_vk_pipeline_cache_open (LlmVkDevice *device);
 void llm_vk_pipeline_cache_keep (LlmVkDevice *device); /* after pipelines were made */
@@ -93,7 +101,9 @@ LlmVkBuffer *llm_vk_codebook (LlmVkDevice *device, guint32 dtype);
 /* ops-vulkan.c */
 guint32 llm_vk_op_dtype (const LlmPlan *plan, const LlmOp *op); /* of the weight or the cache that its shader reads; else 0 */
 struct LlmParams llm_vk_op_params (const LlmPlan *plan, const LlmOp *op, guint max_rows); /* all but the addresses */
-VkDispatchIndirectCommand llm_vk_op_groups (const LlmPlan *plan, const LlmOp *op, const LlmBatch *batch);
+gboolean llm_vk_op_is_product (const LlmOp *op);
+/* @tile: as for llm_vk_pipeline() */
+VkDispatchIndirectCommand llm_vk_op_groups (const LlmPlan *plan, const LlmOp *op, guint tile, const LlmBatch *batch);
 
 /* timing.c; without timestamps all do nothing. Times of a run go to the executable's profile. */
 typedef struct {
@@ -105,6 +115,15 @@ void llm_vk_timing_clear (LlmVkTiming *self, LlmVkDevice *device);
 void llm_vk_timing_begin (const LlmVkTiming *self, VkCommandBuffer commands);
 void llm_vk_timing_mark (const LlmVkTiming *self, VkCommandBuffer commands, guint op);
 gboolean llm_vk_timing_read (const LlmVkTiming *self, LlmExecutable *executable, const LlmBatch *batch, GError **error);
+
+/* tuning-vulkan.c: which tiles are fastest for the products of a plan, measured once for a device and kept. */
+typedef struct {
+  guint8 tile[LLM_VK_N_SIZES]; /* indices into llm_vk_tiles */
+} LlmVkTuning;
+/* Runs op @op with tiles @tile on @n_rows rows several times; nanoseconds of one, or a negative number: it cannot. */
+typedef double (*LlmVkMeasure) (gpointer data, guint op, guint tile, guint n_rows);
+/* For every op of @plan. (transfer full) */
+LlmVkTuning *llm_vk_tune (LlmVkDevice *device, const LlmPlan *plan, guint max_rows, LlmVkMeasure measure, gpointer data);
 
 /* executable-vulkan.c */
 LlmExecutable *llm_vk_compile (LlmDevice *device, const LlmPlan *plan, const LlmRunLimits *limits, GError **error);
