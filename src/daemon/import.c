@@ -129,6 +129,8 @@ finish (LlmImport *import, const LlmStoreModel *model, GError *error)
       bundled_done (broker);
       return;
     }
+  if (g_error_matches (error, LLM_ERROR, LLM_ERROR_DISK_FULL) && broker->collector != NULL)
+    llm_collector_trigger (broker->collector, "an import found the disk full");
   if (error != NULL)
     llm_request_end (import->request, NULL, error);
   else

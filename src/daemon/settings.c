@@ -305,7 +305,7 @@ llm_settings_set (LlmSettings *self, const char *key, GVariant *value, GError **
   if (converted == NULL)
     return FALSE;
   if (!g_settings_set_value (self->gsettings, key, converted))
-    return llm_error_fail (error, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED, "%s cannot be written", key);
+    return llm_error_fail (error, G_DBUS_ERROR, G_DBUS_ERROR_IO_ERROR, "%s has its new value until the service ends, but it cannot be written; the service's log says why", key);
   return TRUE;
 }
 
@@ -371,18 +371,23 @@ describe_thread (GTask *task, gpointer source, gpointer data, GCancellable *canc
   g_task_return_pointer (task, g_variant_ref_sink (g_variant_dict_end (d->facts)), (GDestroyNotify) g_variant_unref);
 }
 
+static GVariant *
+read_key_file (const char *path, const char *key, const GVariantType *type)
+{
+  g_autoptr (GKeyFile) file = g_key_file_new ();
+  g_autofree char *text = NULL;
+
+  if (g_key_file_load_from_file (file, path, G_KEY_FILE_NONE, NULL))
+    text = g_key_file_get_value (file, &LLM_OBJECT_PATH[1], key, NULL);
+  return text != NULL ? g_variant_parse (type, text, NULL, NULL, NULL) : NULL;
+}
+
 /* What Reset gives. The keyfile backend does not tell the administrator's default from a value that was set. */
 static GVariant *
 default_of (LlmSettings *self, const char *key, GSettingsSchemaKey *schema_key)
 {
-  g_autoptr (GKeyFile) file = g_key_file_new ();
-  g_autofree char *text = NULL;
-  g_autoptr (GVariant) value = NULL;
+  g_autoptr (GVariant) value = self->defaults != NULL ? read_key_file (self->defaults, key, g_settings_schema_key_get_value_type (schema_key)) : NULL;
 
-  if (self->defaults != NULL && g_key_file_load_from_file (file, self->defaults, G_KEY_FILE_NONE, NULL))
-    text = g_key_file_get_value (file, &LLM_OBJECT_PATH[1], key, NULL);
-  if (text != NULL)
-    value = g_variant_parse (g_settings_schema_key_get_value_type (schema_key), text, NULL, NULL, NULL);
   if (value != NULL && g_settings_schema_key_range_check (schema_key, value))
     return g_steal_pointer (&value);
   return g_settings_get_default_value (self->gsettings, key);

@@ -112,7 +112,7 @@ class Garbage(unittest.TestCase):
         shutil.rmtree(settings)
 
     def test_by_itself(self):
-        """At start, and after an import."""
+        """At start, after an import, when an import finds the disk full, and by the clock."""
         put(self.cache, 'v0.0.1-aa/cpu/kind-1')
         with h.Service(state=self.state) as service:
             h.wait_for(lambda: not os.path.exists(os.path.join(self.cache, 'v0.0.1-aa')))
@@ -120,6 +120,13 @@ class Garbage(unittest.TestCase):
             file = os.path.join(os.environ['LLM_MODELS_DIR'], h.MODEL + '.gguf')
             subprocess.run([os.environ['LLMCTL'], 'import', file, 'x'], env=service.bus.environment(), check=True, capture_output=True)
             h.wait_for(lambda: not os.path.exists(os.path.join(self.cache, 'v0.0.2-aa')))
+            set_setting(service, 'minimum-free-disk', GLib.Variant('t', 1 << 60))
+            h.wait_for(lambda: service.statistics()['garbage']['collections'] >= 3)
+            put(self.cache, 'v99.0-aa/cpu/kind-1')
+            done = subprocess.run([os.environ['LLMCTL'], 'import', file, 'y'], env=dict(service.bus.environment(), LC_ALL='C.UTF-8'), capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn('are to stay free', done.stderr)
+            h.wait_for(lambda: not os.path.exists(os.path.join(self.cache, 'v99.0-aa')))
             put(self.cache, 'v0.0.3-aa/cpu/kind-1')
             set_setting(service, 'gc-interval', GLib.Variant('u', 1))
             h.wait_for(lambda: not os.path.exists(os.path.join(self.cache, 'v0.0.3-aa')))

@@ -306,6 +306,24 @@ test_administrator (Fixture *f, gconstpointer data)
   g_assert_false (llm_settings_reset (s, "threads", NULL));
 }
 
+/* The disk refuses: the value counts for now, and who has set it is told. */
+static void
+test_not_written (Fixture *f, gconstpointer data)
+{
+  g_autoptr (LlmSettings) s = llm_settings_new (f->state, f->etc);
+  g_autofree char *path = g_build_filename (f->state, "settings.ini", NULL), *below = g_build_filename (path, "x", NULL);
+  g_autoptr (GError) error = NULL;
+
+  g_assert_cmpint (g_mkdir (path, 0755), ==, 0);
+  write_in (path, "x", "");
+  g_test_expect_message ("GLib-GIO", G_LOG_LEVEL_WARNING, "*keyfile*");
+  g_assert_false (set (s, "threads", "3", &error));
+  g_test_assert_expected_messages ();
+  g_assert_error (error, G_DBUS_ERROR, G_DBUS_ERROR_IO_ERROR);
+  expect_value (s, "threads", "uint32 3");
+  g_remove (below);
+}
+
 /* Written by hand: nothing that is not right ever comes out. */
 static void
 test_handwritten (Fixture *f, gconstpointer data)
@@ -397,6 +415,7 @@ main (int argc, char **argv)
   ADD ("limits", test_limits);
   ADD ("keyfile", test_keyfile);
   ADD ("administrator", test_administrator);
+  ADD ("not-written", test_not_written);
   ADD ("handwritten", test_handwritten);
   ADD ("hook", test_hook);
   ADD ("describe", test_describe);
