@@ -21,11 +21,18 @@ text_of (GVariant *value)
 
 /* ---- reading ---- */
 
+static gint
+by_name (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
 static int
 list (LlmClient *client)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) reply = call (client, "List", NULL, &error), all = NULL;
+  g_autoptr (GPtrArray) lines = g_ptr_array_new_with_free_func (g_free);
   GVariantIter iter;
   const char *key;
   GVariant *value;
@@ -37,8 +44,12 @@ list (LlmClient *client)
   while (g_variant_iter_loop (&iter, "{&sv}", &key, &value))
     {
       g_autofree char *text = text_of (value);
-      g_print ("%-20s %s\n", key, text);
+
+      g_ptr_array_add (lines, g_strdup_printf ("%-20s %s\n", key, text));
     }
+  g_ptr_array_sort (lines, by_name);
+  for (guint i = 0; i < lines->len; i++)
+    g_print ("%s", (const char *) lines->pdata[i]);
   return 0;
 }
 
