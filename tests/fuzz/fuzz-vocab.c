@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Any vocabulary, as the metadata of a GGUF file: an error, or one that tokenizes the text that
- * stands there under "fuzz.text" and its own tokens, and takes its ids back.
+ * stands there under "fuzz.text" and its own tokens, and takes its ids back; and so does the one of its saved tables.
  */
 #include <string.h>
 
 #include "chat/forms.h"
 #include "fuzz/fuzz.h"
 #include "fuzz/gguf-edit.h"
-#include "text/vocab.h"
+#include "text/vocab-tables.h"
 
 const char llm_fuzz_name[] = "vocab";
 
@@ -53,13 +53,25 @@ use (LlmVocab *vocab, LlmStr text)
   llm_chat_form_detect ("<|im_start|>", vocab);
 }
 
+/* The next start has it from its tables. */
+static LlmVocab *
+through_tables (const LlmVocab *vocab)
+{
+  GBytes *tables = llm_vocab_tables_save (vocab);
+  gsize size;
+  gconstpointer data = g_bytes_get_data (tables, &size);
+
+  g_assert_true (llm_vocab_tables_are_sound (data, size));
+  return llm_vocab_tables_open (data, size, tables, (GDestroyNotify) g_bytes_unref);
+}
+
 int
 LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
 {
   g_autoptr (GBytes) bytes = g_bytes_new_static (data, size);
   g_autoptr (GError) error = NULL;
   g_autoptr (LlmGguf) gguf = llm_gguf_parse (bytes, size, NULL);
-  g_autoptr (LlmVocab) vocab = NULL;
+  g_autoptr (LlmVocab) vocab = NULL, again = NULL;
   LlmStr text = { "", 0 };
 
   if (gguf == NULL)
@@ -70,6 +82,8 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
     return 0;
   llm_gguf_str (gguf, "fuzz.text", &text, NULL);
   use (vocab, text);
+  again = through_tables (vocab);
+  use (again, text);
   return 0;
 }
 

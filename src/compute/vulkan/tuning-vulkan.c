@@ -67,14 +67,14 @@ list_shapes (Tuning *t)
     }
 }
 
-/* The fastest for one shape and size of run; 0 where nothing is clearly faster. */
+/* The fastest for one shape and size of run that was found until @end; 0 where nothing is clearly faster. */
 static guint8
-fastest (const Tuning *t, guint op, guint n_rows)
+fastest (const Tuning *t, guint op, guint n_rows, gint64 end)
 {
   double usual = t->measure (t->data, op, 0, n_rows), best = usual * WORTH;
   guint8 tile = 0;
 
-  for (guint8 i = 1; i < LLM_VK_N_TILES && usual > 0; i++)
+  for (guint8 i = 1; i < LLM_VK_N_TILES && usual > 0 && g_get_monotonic_time () < end; i++)
     {
       double ns = t->measure (t->data, op, i, n_rows);
 
@@ -95,7 +95,7 @@ make (gpointer user_data, GError **error)
 
   for (guint i = 0; i < t->shapes->len; i++)
     for (guint s = 0; s < LLM_VK_N_SIZES && g_get_monotonic_time () < end; s++)
-      g_array_index (t->shapes, Row, i).tile[s] = fastest (t, g_array_index (t->ops, guint, i), t->rows[s]);
+      g_array_index (t->shapes, Row, i).tile[s] = fastest (t, g_array_index (t->ops, guint, i), t->rows[s], end);
   return g_bytes_new (t->shapes->data, t->shapes->len * sizeof (Row));
 }
 
