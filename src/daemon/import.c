@@ -27,6 +27,7 @@ struct _LlmImport {
   GPtrArray *blobs;    /* LlmStoreBlob (owned), in the order in which they were sent */
   GQueue waiting;      /* GUnixFDList (owned) that are to be copied */
   GUnixFDList *copying;
+  LlmStoreModel *committed; /* (owned) while it is made durable */
   guint n_files;       /* that were sent */
   gboolean in_place, more, busy;
   guint64 copied;      /* bytes of `blobs` */
@@ -135,7 +136,6 @@ finish (LlmImport *import, const LlmStoreModel *model, GError *error)
     llm_request_end (import->request, NULL, error);
   else
     {
-      llm_models_sync (broker->models);
       g_variant_dict_insert (&result, "name", "s", model->name);
       g_variant_dict_insert (&result, "digest", "s", model->digest);
       g_variant_dict_insert (&result, "object", "o", path);
@@ -192,15 +192,33 @@ in_order (const LlmImport *import, GVariant *info, GError **error)
 }
 
 static void
+on_synced (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  LlmImport *import = user_data;
+  g_autoptr (LlmStoreModel) model = g_steal_pointer (&import->committed);
+
+  finish (import, model, NULL);
+}
+
+static void
 on_committed (GObject *source, GAsyncResult *result, gpointer user_data)
 {
   LlmImport *import = user_data;
   GError *error = NULL;
-  const LlmStoreModel *model = llm_store_commit_finish (import->broker->store, result, &error);
+  LlmStoreModel *model = llm_store_commit_finish (import->broker->store, result, &error);
 
-  if (model != NULL && import->request != NULL)
-    llm_request_progress (import->request, "inspect", import->copied, import->copied);
-  finish (import, model, error);
+  if (model == NULL)
+    {
+      finish (import, NULL, error);
+      return;
+    }
+  if (import->request != NULL)
+    {
+      llm_request_progress (import->request, "inspect", import->copied, import->copied);
+      llm_models_sync (import->broker->models); /* it can be asked for; that it is imported is said when that is durable */
+    }
+  import->committed = llm_store_model_ref (model);
+  llm_store_sync_async (import->broker->store, import->name, on_synced, import);
 }
 
 static gboolean

@@ -84,7 +84,7 @@ llm_store_set_alias_finish (LlmStore *self, GAsyncResult *result, GError **error
     return FALSE;
   g_clear_pointer (&naming->tmp, g_free);
   g_hash_table_replace (self->aliases, g_strdup (naming->alias), g_strdup (naming->target));
-  llm_store_sync_manifest (self, naming->alias);
+  llm_store_sync_async (self, naming->alias, NULL, NULL);
   return TRUE;
 }
 

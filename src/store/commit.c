@@ -2,7 +2,7 @@
 /*
  * Blobs become a model.  The manifest is written and synced on a thread, in tmp/; moving it to
  * its place and into the index is one step of the main loop, so that nobody sees one without the
- * other, however many commits and deletions are under way; its folder is synced afterwards.
+ * other, however many commits and deletions are under way; its folder is synced afterwards, on a thread.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -69,26 +69,51 @@ llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs, GVar
   g_task_run_in_thread (task, write_thread);
 }
 
-static void
-sync_thread (GTask *task, gpointer source, gpointer folder, GCancellable *cancellable)
-{
-  int fd = open (folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+typedef struct {
+  char *models_dir, *folder; /* of the manifest, below models_dir */
+} Sync;
 
-  if (fd < 0 ? errno != ENOENT : fsync (fd) < 0) /* gone: its models were deleted meanwhile */
-    g_warning ("%s is not made durable", (const char *) folder);
-  if (fd >= 0)
-    close (fd);
+static void
+sync_free (gpointer data)
+{
+  Sync *sync = data;
+
+  g_free (sync->models_dir);
+  g_free (sync->folder);
+  g_free (sync);
+}
+
+/* Its folder, and those above, which may be new. */
+static void
+sync_thread (GTask *task, gpointer source, gpointer task_data, GCancellable *cancellable)
+{
+  Sync *sync = task_data;
+
+  for (;;)
+    {
+      int fd = open (sync->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+      if (fd < 0 ? errno != ENOENT : fsync (fd) < 0) /* gone: its models were deleted meanwhile */
+        g_warning ("%s is not made durable: %s", sync->folder, g_strerror (errno));
+      if (fd >= 0)
+        close (fd);
+      if (strlen (sync->folder) <= strlen (sync->models_dir))
+        break;
+      *strrchr (sync->folder, '/') = '\0';
+    }
   g_task_return_boolean (task, TRUE);
 }
 
 void
-llm_store_sync_manifest (LlmStore *self, const char *name)
+llm_store_sync_async (LlmStore *self, const char *name, GAsyncReadyCallback callback, gpointer user_data)
 {
   g_autofree char *path = llm_manifest_path (self->models_dir, name);
-  g_autoptr (GTask) sync = g_task_new (NULL, NULL, NULL, NULL);
+  g_autoptr (GTask) task = g_task_new (NULL, NULL, callback, user_data);
+  Sync *sync = g_new0 (Sync, 1);
 
-  g_task_set_task_data (sync, g_path_get_dirname (path), g_free);
-  g_task_run_in_thread (sync, sync_thread);
+  *sync = (Sync) { g_strdup (self->models_dir), g_path_get_dirname (path) };
+  g_task_set_task_data (task, sync, sync_free);
+  g_task_run_in_thread (task, sync_thread);
 }
 
 LlmStoreModel *
@@ -109,6 +134,5 @@ llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error)
       return NULL;
     }
   g_clear_pointer (&commit->tmp, g_free);
-  llm_store_sync_manifest (self, model->name);
   return model;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * SHA-256 through GnuTLS, which uses SHA-NI where the CPU has it (GChecksum is about eight
- * times slower on gigabytes of weights).
+ * SHA-256 through GnuTLS, which uses SHA-NI where the CPU has it (GChecksum is about six
+ * times slower on gigabytes of weights: 0.31 against 1.77 GB/s).
  */
 #pragma once
 

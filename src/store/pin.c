@@ -87,6 +87,6 @@ llm_store_set_pinned_finish (LlmStore *self, GAsyncResult *result, GError **erro
     return FALSE;
   g_clear_pointer (&pin->tmp, g_free);
   g_hash_table_replace (self->models, g_strdup (pin->model->name), llm_store_model_ref (pin->model));
-  llm_store_sync_manifest (self, pin->model->name);
+  llm_store_sync_async (self, pin->model->name, NULL, NULL);
   return TRUE;
 }

@@ -33,9 +33,6 @@ LlmBlobFate llm_store_fate (LlmStore *self, const char *digest);
 /* Before the last name of a model may go, and after: its blobs. */
 void llm_store_mark_blobs (LlmStore *self, const LlmStoreModel *model);
 void llm_store_drop_blobs (LlmStore *self, const LlmStoreModel *model);
-/* commit.c: the sync of the folder of the manifest of @name, on a thread. */
-void llm_store_sync_manifest (LlmStore *self, const char *name);
-
 /* alias.c: those whose model is gone go too. */
 void llm_store_drop_aliases (LlmStore *self);
 

@@ -110,6 +110,10 @@ void llm_store_commit_async (LlmStore *self, const char *name, GPtrArray *blobs,
                              GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
 /* (transfer none) */
 LlmStoreModel *llm_store_commit_finish (LlmStore *self, GAsyncResult *result, GError **error);
+/* Makes the name @name, or that it is gone, durable, on a thread; what the disk may say is a warning, for the model is there. @callback:
+ * nullable, when that is done. */
+void llm_store_sync_async (LlmStore *self, const char *name, GAsyncReadyCallback callback, gpointer user_data);
+
 /* Hashes the files of @model again on a thread; LLM_ERROR_INTEGRITY_FAILED when they are not what was imported: such a file leaves
  * blobs/ for quarantine/, or, in place, is remembered there, and is served no more (llm_store_check()) until the same bytes are
  * imported again.  G_DBUS_ERROR_IO_ERROR: the disk does not say. @progress as for ingest. */

@@ -100,7 +100,13 @@ class Service:
         with open(self.log_path, 'w') as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=log)
         self.connection = self.bus.connect()
-        wait_for(self.has_name)
+        try:
+            wait_for(self.has_name)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            self.bus.close()
+            raise
 
     def has_name(self):
         assert self.process.poll() is None, self.log()
