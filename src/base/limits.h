@@ -80,7 +80,8 @@
 /* ---- garbage collection (store/) ---- */
 #define LLM_GC_MAX_ENTRIES 100000             /* files of one collection; the next one takes the rest */
 #define LLM_GC_MAX_DEPTH 8                    /* folders below that of an engine */
-#define LLM_GC_MAX_REPORTED 4096              /* deletions that CollectGarbage lists */
+#define LLM_GC_MAX_REPORTED 2048              /* deletions that CollectGarbage lists, */
+#define LLM_GC_MAX_REPORTED_BYTES (LLM_MAX_REPLY_BYTES / 2) /* and of their paths */
 #define LLM_GC_DISK_CHECK_SECONDS 300         /* how often the disk is asked how full it is */
 
 /* ---- defaults that are not settings ---- */

@@ -86,10 +86,16 @@ report_to_variant (const LlmGcReport *report, gboolean dry_run)
 {
   g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
   GVariantBuilder list;
+  gsize bytes = 0;
 
   g_variant_builder_init (&list, G_VARIANT_TYPE ("aa{sv}"));
   for (guint i = 0; i < MIN (report->done->len, LLM_GC_MAX_REPORTED); i++)
-    g_variant_builder_add_value (&list, deletion_to_variant (report->done->pdata[i]));
+    {
+      bytes += strlen (((LlmGcDone *) report->done->pdata[i])->path);
+      if (bytes > LLM_GC_MAX_REPORTED_BYTES)
+        break;
+      g_variant_builder_add_value (&list, deletion_to_variant (report->done->pdata[i]));
+    }
   g_variant_dict_insert (&dict, "dry-run", "b", dry_run);
   g_variant_dict_insert (&dict, "deletions", "aa{sv}", &list);
   g_variant_dict_insert (&dict, "count", "u", report->done->len);

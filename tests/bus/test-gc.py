@@ -147,6 +147,23 @@ class Garbage(unittest.TestCase):
             self.assertTrue(all(reason == 'low-disk' for reason in paths(collect(service)).values()))
             self.assertEqual([p for p in tree(self.cache) if p.startswith('v99')], [])
 
+    def test_long_reports(self):
+        with h.Service(state=self.state) as service:
+            set_setting(service, 'gc-policy', GLib.Variant('s', 'manual'))
+            for i in range(2048):
+                put(self.cache, f'v0.0.1-aa/cpu/kind-{i}', 1)
+            report = collect(service, dry_run=True)
+            self.assertEqual((report['count'], len(report['deletions'])), (2048, 2048))
+            put(self.cache, 'v0.0.1-aa/cpu/kind-more', 1)
+            report = collect(service, dry_run=True)
+            self.assertEqual((report['count'], len(report['deletions'])), (2049, 2048))
+            for i in range(700):  # of a KiB each
+                put(self.cache, os.path.join('v0.0.0-aa', *['x' * 240] * 4, f'{i}'), 1)
+            report = collect(service)
+            self.assertEqual(report['count'], 2749)
+            self.assertLessEqual(sum(len(d['path']) for d in report['deletions']), 512 * 1024)
+            self.assertEqual([name for name in os.listdir(self.cache) if name.startswith('v0.0')], [])
+
     def test_costs(self):
         """What takes long to make stays; how long it takes is known after a restart too."""
         home = tempfile.mkdtemp(prefix='llm-home-')

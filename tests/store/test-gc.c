@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "store/gc-files.h"
 #include "store/gc.h"
 #include "store/store-fixture.h"
@@ -238,6 +239,36 @@ test_damaged (Fixture *f, gconstpointer data)
   report = collect (f->store, f->folder, FALSE);
   g_assert_cmpuint (report->done->len, ==, 0);
   g_assert_cmpuint (count_files (f, "blobs"), ==, 1);
+}
+
+static void
+free_some (gpointer entry)
+{
+  if (entry != NULL)
+    llm_gc_entry_free (entry);
+}
+
+/* One file more than are looked at at once, and one folder deeper. */
+static void
+test_limits (Fixture *f, gconstpointer data)
+{
+  g_autoptr (GPtrArray) entries = g_ptr_array_new_with_free_func (free_some);
+  g_autoptr (LlmGcReport) report = NULL;
+  g_autofree char *cache = cache_of (f->folder);
+
+  put (f->folder, "v1.0-aa/1/2/3/4/5/6/7/kind-at", 5); /* the eighth folder is the engine's own */
+  put (f->folder, "v1.0-aa/1/2/3/4/5/6/7/8/kind-over", 5);
+  put (f->folder, "v1.0-aa/cpu/kind", 5);
+  llm_gc_scan (cache, g_get_real_time () / G_USEC_PER_SEC, 0, NULL, entries);
+  g_assert_cmpuint (entries->len, ==, 2);
+  g_ptr_array_set_size (entries, 0);
+  g_ptr_array_set_size (entries, LLM_GC_MAX_ENTRIES - 1);
+  llm_gc_scan (cache, g_get_real_time () / G_USEC_PER_SEC, 0, NULL, entries);
+  g_assert_cmpuint (entries->len, ==, LLM_GC_MAX_ENTRIES);
+  report = collect (f->store, f->folder, FALSE);
+  g_assert_cmpuint (report->done->len, ==, 2);
+  g_assert_true (is_there (f->folder, "v1.0-aa/1/2/3/4/5/6/7/8/kind-over"));
+  remove_cache (f->folder);
 }
 
 /* What was put in the place of a file between looking and unlinking stays. */
@@ -566,6 +597,7 @@ main (int argc, char **argv)
   ADD ("gc/no-cache", test_no_cache);
   ADD ("gc/held", test_held);
   ADD ("gc/damaged", test_damaged);
+  ADD ("gc/limits", test_limits);
   ADD ("gc/replaced", test_replaced);
   ADD ("gc/killed", test_killed);
   ADD ("gc/refused", test_refused);
