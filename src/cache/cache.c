@@ -99,6 +99,26 @@ open_file (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, gpointer 
   return NULL;
 }
 
+#define WORTH_MAPPING (64 * 1024) /* bytes; below, a page or two of the heap are cheaper */
+
+/* Puts @artifact into its file.  A large one is used from there afterwards: the system may drop mapped pages when memory is short, the heap's it may not. */
+static LlmArtifact *
+store (LlmCache *self, LlmCacheKey *key, LlmArtifact *artifact, LlmCacheOutcome *outcome)
+{
+  LlmArtifact *mapped = NULL;
+  LlmMiss miss;
+  gsize size;
+
+  *outcome = llm_file_tier_store (self->files, key, artifact) ? LLM_CACHE_MADE : LLM_CACHE_FAILED;
+  llm_artifact_data (artifact, &size);
+  if (*outcome == LLM_CACHE_MADE && size >= WORTH_MAPPING)
+    mapped = llm_file_tier_open (self->files, key, &miss);
+  if (mapped == NULL)
+    return artifact;
+  llm_artifact_unref (artifact);
+  return mapped;
+}
+
 static LlmArtifact *
 fly (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, gboolean may_make, gpointer user_data, LlmCacheTrip *trip, GError **error)
 {
@@ -117,7 +137,7 @@ fly (LlmCache *self, const LlmCacheKind *kind, LlmCacheKey *key, gboolean may_ma
     return NULL;
   artifact = llm_artifact_new (payload);
   if (self->files != NULL)
-    trip->stored = llm_file_tier_store (self->files, key, artifact) ? LLM_CACHE_MADE : LLM_CACHE_FAILED;
+    artifact = store (self, key, artifact, &trip->stored);
   return artifact;
 }
 
