@@ -164,6 +164,46 @@ class Alias(Case):
         self.assertIn('no model', ctl('alias', '--remove', 'story', status=1).stderr)
 
 
+class Faults(unittest.TestCase):
+    """The disk of the built service fails, or the service dies (tests/faults); tests/store/test-crash.c does it at every step."""
+
+    def broken(self, fault, path, state=None):
+        options = os.environ.get('ASAN_OPTIONS', '')
+        return h.Service(state=state, environment={'LD_PRELOAD': os.environ['LLM_FAULTS'], 'LLM_FAULT': fault, 'LLM_FAULT_PATH': path, 'LLM_FAULT_PROGRAM': 'local-llmd',
+                                                   'ASAN_OPTIONS': f'{options}:verify_asan_link_order=0'.strip(':')})
+
+    def send(self, service):
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+            request = service.call('Import', '(ahsa{sv})', ([0], 'mine', {}), fds=memfds(f.read()))[0]
+        return service.call('Wait', None, (), path=request, interface=REQUEST)[0]
+
+    def left(self, state):
+        return [f for folder in ('blobs', 'tmp', 'models/mine') for f in (os.listdir(os.path.join(state, folder)) if os.path.exists(os.path.join(state, folder)) else [])]
+
+    def test_errors(self):
+        for fault, path, wanted in (('write:1+:enospc', 'tmp/import-', 'DiskFull'), ('write:2:eio', 'tmp/import-', 'IOError'), ('truncate:2:edquot', 'tmp/import-', 'DiskFull'),
+                                    ('fsync:1:eio', 'tmp/import-', 'IOError'), ('create:1:erofs', 'tmp/import-', 'IOError'), ('write:2+:enospc', 'tmp/manifest-', 'DiskFull'),
+                                    ('fsync:1:eio', '/blobs', 'IOError')):
+            with self.broken(fault, path) as service:
+                service.call('ListModels', '(a{sv})', ({},))  # the bundled model has its manifest
+                name, message = h.error_name(self.send, service)
+                self.assertEqual(name, wanted, (fault, path, message))
+                h.wait_for(lambda: self.left(service.state) == [])
+                self.assertGreater(len(service.generate(model='tiny-stories', max_tokens=5)[0]), 0)
+
+    def test_killed(self):
+        for fault, path in (('rename:1:kill', '/blobs/'), ('rename:1:kill-after', '/blobs/'), ('fsync:1:kill', 'tmp/import-'), ('rename:1:kill', '/models/mine')):
+            service = self.broken(fault, path)
+            self.addCleanup(service.bus.close)
+            with self.assertRaises(GLib.Error):
+                self.send(service)
+            self.assertEqual(service.process.wait(60), -signal.SIGKILL)
+            with h.Service(state=service.state) as after:
+                h.wait_for(lambda: self.left(after.state) == [])
+                self.send(after)
+                self.assertGreater(len(after.generate(model='mine', max_tokens=5)[0]), 0)
+
+
 class InPlace(Case):
     def refer(self, path):
         fds = Gio.UnixFDList()
