@@ -129,6 +129,51 @@ class Cache(unittest.TestCase):
             self.assertEqual(generate(s), text)
             self.assertEqual(totals(s, *MADE), 0)
 
+    def engine_with_faults(self, fault):
+        """A program that is the engine on a disk that fails; the same one whatever the fault."""
+        path = os.path.join(os.path.dirname(self.cache), 'faulty-engine')
+        with open(path + '.fault', 'w') as f:
+            f.write(fault)
+        with open(path, 'w') as f:
+            f.write(f'''#!/bin/sh
+export LLM_FAULT="$(cat {path}.fault)" LLM_FAULT_PATH={self.cache} LD_PRELOAD={os.environ['LLM_FAULTS']}
+export ASAN_OPTIONS="${{ASAN_OPTIONS:+$ASAN_OPTIONS:}}verify_asan_link_order=0"
+exec {os.environ['LLM_ENGINE']} "$@"
+''')
+        os.chmod(path, 0o755)
+        return path
+
+    def test_failing_disk(self):
+        text, _ = self.make()
+        for fault in ('write:1+:enospc', 'fsync:1+:eio', 'create:1+:erofs', 'rename:1+:eacces', 'write:2+:eio'):
+            with service(self.cache, environment={'LLM_ENGINE': self.engine_with_faults(fault)}) as s:
+                self.assertEqual(generate(s), text)
+                self.assertGreater(totals(s, 'store-failures'), 0, fault)
+                self.assertEqual(totals(s, 'store-failures'), totals(s, 'made'), fault)
+                self.assertEqual(totals(s, 'stored', 'failed'), 0, fault)
+            self.assertEqual(glob.glob(os.path.join(self.cache, 'v*', 'tmp-*')), [], fault)
+
+    def test_killed_while_writing(self):
+        """kill -9 of the engine at one operation after the other: the next start is whole and leaves nothing."""
+        text, made = self.make()
+        n_killed = 0
+        for action, operations in (('kill', range(1, 9)), ('kill-after', (4, 6, 7, 8))):  # two writes, three fsyncs, names
+            for n in operations:
+                subprocess.run(['rm', '-rf', self.cache], check=True)
+                with service(self.cache, environment={'LLM_ENGINE': self.engine_with_faults(f'any:{n}:{action}')}) as s:
+                    try:
+                        self.assertEqual(generate(s), text)
+                    except h.GLib.Error:  # it died twice
+                        pass
+                    n_killed += s.statistics()['broker']['engine-losses']
+                with service(self.cache, environment={'LLM_ENGINE': self.engine_with_faults('')}) as s:
+                    self.assertEqual(generate(s), text)
+                    self.assertEqual(totals(s, 'hits-file', 'made'), made)
+                    self.assertEqual(totals(s, 'misses-damaged', 'misses-foreign', 'misses-unreadable', 'store-failures'), 0)
+                self.assertEqual(glob.glob(os.path.join(self.cache, 'v*', 'tmp-*')), [])
+                self.assertEqual(len(files(self.cache)), made)
+        self.assertGreaterEqual(n_killed, 7)  # who dies after the answer is not missed yet
+
     def test_no_folder(self):
         text, _ = self.make()
         with open(self.cache + '-file', 'w'):
