@@ -17,9 +17,9 @@ def byte_alphabet():
     return {**{b: chr(b) for b in plain}, **{b: chr(256 + i) for i, b in enumerate(others)}}
 
 
-def train(texts, n_merges):
-    """-> [(left bytes, right bytes)], most frequent pair first (ties: the smaller pair)."""
-    words = collections.Counter(w for text in texts for w in WORDS.findall(text))
+def train(texts, n_merges, words=WORDS):
+    """-> [(left bytes, right bytes)], most frequent pair first (ties: the smaller pair).  @words: the pre-tokenizer."""
+    words = collections.Counter(w for text in texts for w in words.findall(text))
     symbols = [([bytes([b]) for b in w.encode()], n) for w, n in words.items()]
     pairs, where = collections.Counter(), collections.defaultdict(set)
     for i, (s, n) in enumerate(symbols):

@@ -41,15 +41,16 @@ def quantise(w):
     return np.concatenate([half.view(np.uint8).reshape(-1, 2), q.view(np.uint8)], 1).tobytes()
 
 
-def write(path, metadata, tensors):
-    """tensors: name -> float32 array; matrices become Q8_0, vectors stay F32."""
+def write(path, metadata, tensors, matrices='q8_0'):
+    """tensors: name -> float32 array; matrices become Q8_0 (or stay F32 with @matrices "f32"), vectors stay F32."""
+    small = lambda w: w.ndim == 2 and matrices == 'q8_0'
     header, data = [b'GGUF', struct.pack('<IQQ', 3, len(tensors), len(metadata))], []
     header += [pack_string(k) + pack_value(v) for k, v in metadata.items()]
     offset = 0
     for name, w in tensors.items():
-        raw = quantise(w) if w.ndim == 2 else w.astype('<f4').tobytes()
+        raw = quantise(w) if small(w) else w.astype('<f4').tobytes()
         header.append(pack_string(name) + struct.pack('<I', w.ndim) + struct.pack(f'<{w.ndim}Q', *w.shape[::-1])
-                      + struct.pack('<IQ', TYPE_Q8_0 if w.ndim == 2 else TYPE_F32, offset))
+                      + struct.pack('<IQ', TYPE_Q8_0 if small(w) else TYPE_F32, offset))
         raw += bytes(-len(raw) % ALIGN)
         data.append(raw)
         offset += len(raw)

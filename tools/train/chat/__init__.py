@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The bundled chat model: corpus, tokenizer, training, export, evaluation.  `tools/train/chat-model` runs the steps."""
