@@ -17,31 +17,39 @@ def byte_alphabet():
     return {**{b: chr(b) for b in plain}, **{b: chr(256 + i) for i, b in enumerate(others)}}
 
 
-def train(texts, n_merges, words=WORDS):
-    """-> [(left bytes, right bytes)], most frequent pair first (ties: the smaller pair).  @words: the pre-tokenizer."""
+def train(texts, n_merges, words=WORDS, allowed=lambda left, right: True):
+    """-> [(left bytes, right bytes)], most frequent pair first (ties: the smaller pair).
+
+    @words: the pre-tokenizer.  @allowed: whether two pieces may become one.
+    """
     words = collections.Counter(w for text in texts for w in words.findall(text))
     symbols = [([bytes([b]) for b in w.encode()], n) for w, n in words.items()]
     pairs, where = collections.Counter(), collections.defaultdict(set)
-    for i, (s, n) in enumerate(symbols):
+
+    def count(i):
+        s, n = symbols[i]
         for pair in zip(s, s[1:]):
-            pairs[pair] += n
-            where[pair].add(i)
+            if allowed(*pair):
+                pairs[pair] += n
+                where[pair].add(i)
+
+    for i in range(len(symbols)):
+        count(i)
     merges = []
-    while len(merges) < n_merges:
+    while len(merges) < n_merges and pairs:
         best = max(pairs, key=lambda p: (pairs[p], p))
         merges.append(best)
         for i in where.pop(best):
             s, n = symbols[i]
             for pair in zip(s, s[1:]):
-                pairs[pair] -= n
+                if pair in pairs:
+                    pairs[pair] -= n
             j = 0
             while j + 1 < len(s):
                 if (s[j], s[j + 1]) == best:
                     s[j:j + 2] = [s[j] + s[j + 1]]
                 j += 1
-            for pair in zip(s, s[1:]):
-                pairs[pair] += n
-                where[pair].add(i)
+            count(i)
         pairs.pop(best)
     return merges
 

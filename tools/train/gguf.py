@@ -61,7 +61,8 @@ def write(path, metadata, tensors, matrices='q8_0'):
 
 class Reader:
     def __init__(self, path):
-        self.data, self.at = open(path, 'rb').read(), 8
+        with open(path, 'rb') as f:
+            self.data, self.at = f.read(), 8
         n_tensors, n_keys = self.take('<QQ')
         self.metadata = {self.string(): self.value(self.take('<I')[0]) for _ in range(n_keys)}
         infos = [self.info() for _ in range(n_tensors)]

@@ -21,7 +21,9 @@ def first_sentence(text):
 @functools.lru_cache(None)
 def commands():
     """llmctl's commands -> what each does, in one sentence."""
-    lines = open(os.path.join(ROOT, 'data', 'man', 'llmctl.1'), encoding='utf-8').read().split('.SH COMMANDS')[1].split('.SH ')[0].splitlines()
+    with open(os.path.join(ROOT, 'data', 'man', 'llmctl.1'), encoding='utf-8') as f:
+        text = f.read()
+    lines = text.split('.SH COMMANDS')[1].split('.SH ')[0].splitlines()
     found = {}
     for i, line in enumerate(lines):
         m = re.match(r'\.(?:B|BI|BR) "?([a-z]+)', line)

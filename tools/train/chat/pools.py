@@ -77,10 +77,10 @@ class Pools:
         return self.pick(CITIES) if self.r.random() < 0.7 else self.made_up()
 
     def thing(self):
-        return self.pick(THINGS)
+        return self.pick(THINGS) if self.r.random() < 0.85 else self.made_up().lower()
 
     def food(self):
-        return self.pick(FOODS)
+        return self.pick(FOODS) if self.r.random() < 0.85 else self.made_up().lower()
 
     def colour(self):
         return self.shared(COLOURS)

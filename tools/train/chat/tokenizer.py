@@ -19,6 +19,14 @@ MARK = re.compile('(' + '|'.join(map(re.escape, MARKS)) + ')')
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4  # token types of GGUF
 
 
+def joins(left, right):
+    """May two pieces become one?  What stands before a name does not: "Otto", ' Otto' and '"Otto' then end in the same
+    tokens, and copying a name from one place to another is copying tokens."""
+    if left == b' ':
+        return not right[:1].isupper()
+    return left[-1:].isalpha() or left[-1] >= 0x80 or not right[:1].isalpha()
+
+
 class Tokenizer:
     def __init__(self, merges):
         self.merges = [tuple(m) for m in merges]
@@ -44,7 +52,7 @@ class Tokenizer:
         """Text of people: marks count, controls do not."""
         ids = []
         for part in MARK.split(text):
-            ids += [self.special[part]] if part in self.special else [i for w in WORDS.findall(part) for i in self.word(w)]
+            ids += [self.special[part]] if part in MARKS else [i for w in WORDS.findall(part) for i in self.word(w)]
         return ids
 
     def decode(self, ids):
@@ -86,7 +94,7 @@ class Tokenizer:
 def train(conversations, n_tokens):
     """@conversations: records of the corpus.  -> Tokenizer of at most @n_tokens."""
     texts = [part for c in conversations for m in c['messages'] for part in MARK.split(m['content']) if part not in MARKS]
-    return Tokenizer(bpe.train(texts, n_tokens - 256 - len(SPECIAL), WORDS))
+    return Tokenizer(bpe.train(texts, n_tokens - 256 - len(SPECIAL), WORDS, joins))
 
 
 def read(path, limit=None):

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A few steps of training, stopped and resumed, give a file that the service loads, cuts into the same tokens and computes as the trainer's own check does."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+try:
+    import numpy as np
+    import torch
+except ImportError as error:
+    print(f'SKIP: {error}')
+    sys.exit(77)
+sys.path[:0] = [os.environ['LLM_TRAIN'], os.environ['LLM_BUS_TESTS']]
+import harness as h  # noqa: E402
+from gi.repository import GLib  # noqa: E402
+from chat import corpus, data, talk, tokenizer  # noqa: E402
+import generate  # noqa: E402
+import gguf  # noqa: E402
+PROGRAM = os.path.join(os.environ['LLM_TRAIN'], 'chat-model')
+
+
+def step(*arguments):
+    done = subprocess.run([sys.executable, PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+class Chat(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix='chat-model-')
+        at = cls.at
+        step('corpus', at('corpus'), '--conversations', '200')
+        step('tokenizer', at('corpus'), at('tokenizer'), '--tokens', '500')
+        train = ('train', at('corpus'), at('tokenizer'))
+        options = ('--tiny', '--batch-tokens', '512', '--lr', '0.01')
+        step(*train, at('checkpoint'), '--steps', '3', *options)
+        step(*train, at('again'), '--steps', '3', *options)
+        os.mkdir(at('models'))
+        step('export', at('checkpoint'), at('tokenizer'), at('models/chat.gguf'), '--type', 'f32')
+        step('export', at('again'), at('tokenizer'), at('again.gguf'), '--type', 'f32')
+        step('export', at('checkpoint'), at('tokenizer'), at('q8_0.gguf'))
+
+    @classmethod
+    def at(cls, name):
+        return os.path.join(cls.folder, name)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.folder)
+
+    def read(self, name):
+        with open(self.at(name), 'rb') as f:
+            return f.read()
+
+    def test_deterministic(self):
+        self.assertEqual(self.read('models/chat.gguf'), self.read('again.gguf'))
+
+    def test_resume(self):
+        """One more step, from 3 to 4: the optimizer and the number of the step are in the checkpoint."""
+        shutil.copy(self.at('checkpoint'), self.at('resumed'))
+        said = step('train', self.at('corpus'), self.at('tokenizer'), self.at('resumed'), '--steps', '4', '--resume', '--tiny', '--batch-tokens', '512', '--every', '1')
+        self.assertIn('from step 3', said)
+        self.assertEqual(torch.load(self.at('resumed'))['step'], 4)
+
+    def test_quantised(self):
+        small, full = gguf.Reader(self.at('q8_0.gguf')), gguf.Reader(self.at('models/chat.gguf'))
+        self.assertEqual((small.metadata['general.file_type'], full.metadata['general.file_type']), (7, 0))
+        self.assertEqual(small.metadata['general.license'], 'CC0-1.0')
+        self.assertIn('<|im_start|>', small.metadata['tokenizer.chat_template'])
+        for name, w in full.tensors.items():
+            self.assertLess(np.abs(w - small.tensors[name]).max(), np.abs(w).max() / 100, name)
+
+    def test_in_the_service(self):
+        words, model = tokenizer.Tokenizer.load(self.at('tokenizer')), gguf.Reader(self.at('models/chat.gguf'))
+        with h.Service(models_dir=self.at('models')) as service:
+            for n in range(12):
+                messages = corpus.conversation(7, 'evaluation', n)['messages'][:-1]
+                ids = words.conversation(messages)[0] + [words.special[talk.IM_START], *words.encode('assistant\n')]
+                packed = [{k: GLib.Variant('s', v) for k, v in m.items()} for m in messages]
+                result = service.call('Chat', '(saa{sv}a{sv})', ('', packed, h.v(temperature=0, max_tokens=1, logprobs=1)))[1]
+                self.assertEqual(result['prompt-tokens'], len(ids), json.dumps(messages))
+                logits = generate.forward(model, np.array(ids)).astype(np.float64)
+                best = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+                self.assertAlmostEqual(best.max(), result['logprobs'][0]['logprob'], delta=0.02)
+
+    def test_packing(self):
+        words = tokenizer.Tokenizer.load(self.at('tokenizer'))
+        records = list(tokenizer.read(self.at('corpus')))
+        packed, n = data.pack(words, records, words.special[talk.END_OF_TEXT])
+        self.assertGreater(n / sum(t.size for t, _, _ in packed.values()), 0.6)
+        whole = sorted(words.decode(words.conversation(c['messages'])[0]) for c in records)
+        found = []
+        for tokens, _, number in packed.values():
+            for row, of in zip(tokens, number):
+                found += [words.decode(row[of == k].tolist()) for k in range(1, of.max() + 1)]
+        self.assertTrue(set(found) <= set(whole))
+        self.assertGreater(len(found), 190)
+        one, two = data.Batches(packed, 512, 1), data.Batches(packed, 512, 1)
+        for step in (0, 5, 200, 5):
+            self.assertTrue(all((a == b).all() for a, b in zip(one[step], two[step])))
+
+
+if __name__ == '__main__':
+    unittest.main()
