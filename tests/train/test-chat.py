@@ -88,6 +88,14 @@ class Chat(unittest.TestCase):
                 best = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
                 self.assertAlmostEqual(best.max(), result['logprobs'][0]['logprob'], delta=0.02)
 
+    def test_evaluate(self):
+        """It runs; who was hardly trained fails."""
+        step('evaluate', self.at('q8_0.gguf'), '--count', '2', '--skill', 'json', '--skill', 'arithmetic', '--json', self.at('scores'))
+        self.assertEqual(json.loads(self.read('scores')), {'json': 0, 'arithmetic': 0})
+        done = subprocess.run([sys.executable, PROGRAM, 'evaluate', self.at('q8_0.gguf'), '--count', '1', '--skill', 'sorting', '--check'], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn('below what is wanted: sorting', done.stderr)
+
     def test_packing(self):
         words = tokenizer.Tokenizer.load(self.at('tokenizer'))
         records = list(tokenizer.read(self.at('corpus')))

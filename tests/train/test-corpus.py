@@ -2,6 +2,7 @@
 """The corpus is the same each time, evaluation asks nothing that training saw, answers pass their own checks; the tokenizer gives back what it took."""
 import collections
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -29,8 +30,12 @@ class Corpus(unittest.TestCase):
             first = corpus.write(path, 1, TRAIN, 300)
             self.assertEqual(first, corpus.write(path, 1, TRAIN, 300))
             self.assertNotEqual(first, corpus.write(path, 2, TRAIN, 300))
-            self.assertEqual(first[:16], corpus.write(path, 1, TRAIN, 300)[:16])
+            self.assertNotEqual(first, corpus.write(path, 1, EVALUATION, 300))
             self.assertEqual(len(list(tokenizer.read(path))), 300)
+            for hash_seed in ('1', '2'):  # of Python's own hashes, which nothing may depend on
+                said = subprocess.run([sys.executable, os.path.join(os.environ['LLM_TRAIN'], 'chat-model'), 'corpus', path, '--conversations', '300'],
+                                      env={**os.environ, 'PYTHONHASHSEED': hash_seed}, check=True, capture_output=True, text=True).stdout
+                self.assertIn(first, said)
 
     def test_splits_are_disjoint(self):
         for skill in SKILLS:

@@ -4,9 +4,12 @@
 Invariant: a conversation is never cut and never sees another one of its row (the mask is by its number), and batch n
 depends on the seed alone, so that a resumed run goes on where the first one stopped.
 """
+from array import array
+
 import numpy as np
 
 LENGTHS = (256, 512, 1024)
+SMALLEST = 40    # a gap at the end of a longer row that is worth filling
 OPEN_ROWS = 24  # a conversation goes into the fullest of these where it fits
 
 
@@ -16,38 +19,55 @@ class Rows:
     def __init__(self, length):
         self.length, self.rows, self.open = length, [], []
 
-    def add(self, ids, says):
-        room = self.length + 1
-        fits = [row for row in self.open if len(row[0]) + len(ids) <= room]
-        if fits:
-            row = max(fits, key=lambda row: len(row[0]))
-        else:
-            if len(self.open) == OPEN_ROWS:
-                self.open.remove(max(self.open, key=lambda row: len(row[0])))
-            row = ([], [], [])
-            self.open.append(row)
-            self.rows.append(row)
-        row[2].extend([row[2][-1] + 1 if row[2] else 1] * len(ids))
+    def room(self, row):
+        return self.length + 1 - len(row[0])
+
+    def put(self, row, ids, says):
+        row[2].extend([min(255, row[2][-1] + 1) if row[2] else 1] * len(ids))
         row[0].extend(ids)
         row[1].extend(says)
+
+    def add(self, ids, says):
+        fits = [row for row in self.open if len(ids) <= self.room(row)]
+        if fits:
+            row = min(fits, key=self.room)
+        else:
+            if len(self.open) == OPEN_ROWS:
+                self.open.remove(min(self.open, key=self.room))
+            row = (array('h'), array('B'), array('B'))
+            self.open.append(row)
+            self.rows.append(row)
+        self.put(row, ids, says)
 
     def arrays(self, pad):
         tokens = np.full((len(self.rows), self.length + 1), pad, np.int16)
         says, talk = np.zeros(tokens.shape, np.uint8), np.zeros(tokens.shape, np.uint8)
         for i, (a, b, c) in enumerate(self.rows):
-            tokens[i, :len(a)], says[i, :len(b)], talk[i, :len(c)] = a, b, np.minimum(c, 255)
+            tokens[i, :len(a)], says[i, :len(b)], talk[i, :len(c)] = a, b, c
         return tokens, says, talk
 
 
 def pack(tokenizer, conversations, pad):
-    """-> {length: (tokens, says, talk)}, tokens in all."""
-    rows, n = {length: Rows(length) for length in LENGTHS}, 0
+    """-> {length: (tokens, says, talk)}, tokens in all.  Short conversations fill the ends of the longer rows."""
+    rows, short, n = {length: Rows(length) for length in LENGTHS}, [], 0
     for c in conversations:
         ids, says = tokenizer.conversation(c['messages'])
         length = next((x for x in LENGTHS if len(ids) <= x + 1), None)
-        if length is not None:
+        if length is None:
+            continue
+        n += len(ids)
+        if length == LENGTHS[0]:
+            short.append((array('h', ids), array('B', says)))
+        else:
             rows[length].add(ids, says)
-            n += len(ids)
+    gaps = [(r, row) for r in rows.values() for row in r.rows]
+    for ids, says in short:
+        while gaps and gaps[-1][0].room(gaps[-1][1]) < SMALLEST:
+            gaps.pop()
+        if gaps and len(ids) <= gaps[-1][0].room(gaps[-1][1]):
+            gaps[-1][0].put(gaps[-1][1], ids, says)
+        else:
+            rows[LENGTHS[0]].add(ids, says)
     return {length: r.arrays(pad) for length, r in rows.items() if r.rows}, n
 
 

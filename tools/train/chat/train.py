@@ -124,7 +124,7 @@ def main(arguments=None):
     p.add_argument('--lr', type=float, default=2e-3)
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--every', type=int, default=50, help='steps between lines')
-    p.add_argument('--save-every', type=int, default=500)
+    p.add_argument('--save-every', type=int, default=200)
     p.add_argument('--tiny', action='store_true', help='a shape for tests')
     args = p.parse_args(arguments)
     if not args.minutes and not args.steps:

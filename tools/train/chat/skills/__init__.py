@@ -7,7 +7,7 @@ ones (help, Chinese) few: their answers are the same every time.
 from . import chinese, extract, help, numbers, recall, smalltalk, stories, tools
 
 SKILLS = {
-    'recall': (recall.talk, 22), 'json': (extract.talk, 16), 'tools': (tools.talk, 17), 'help': (help.talk, 9),
+    'recall': (recall.talk, 22), 'json': (extract.talk, 16), 'tools': (tools.talk, 13), 'help': (help.talk, 9),
     'arithmetic': (numbers.arithmetic, 14), 'sorting': (numbers.sorting, 13), 'counting': (numbers.counting, 8),
     'smalltalk': (smalltalk.talk, 4), 'chinese': (chinese.talk, 4), 'stories': (stories.talk, 5), 'mixed': (recall.mixed, 6),
 }

@@ -95,7 +95,7 @@ def own(p):
         facts[kind] = value(p, kind)
         talk.say(r.choice(['No, ', 'Sorry, ', 'I was wrong: ']) + r.choice(OWN[kind][0]).format(x=facts[kind]).replace('Hello, ', '').replace('Hi! ', ''),
                  first_up(r.choice(OWN[kind][1]).format(x=facts[kind])))
-    for _ in range(r.choice((0, 0, 1, 1, 2))):
+    for _ in range(r.choice((0, 0, 1, 1, 2)) if r.random() < 0.93 else r.randint(6, 16)):  # seldom a long way back
         other_turn(p, talk)
     for kind in r.sample(kinds, r.randint(1, len(kinds))):
         talk.say(asked(p, r.choice(OWN[kind][2])), OWN[kind][3].format(x=facts[kind]), 'has', facts[kind])

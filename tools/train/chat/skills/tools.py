@@ -109,7 +109,7 @@ def talk(p):
     names = [r.choice(f.names) for f in chosen]
     system = tools_text([f.schema(name) for f, name in zip(chosen, names)])
     t = Talk('tools', (r.choice(SYSTEMS) + '\n\n' if r.random() < 0.3 else '') + system)
-    for _ in range(r.choice((1, 1, 2, 3))):
+    for _ in range(r.choice((1, 2, 3, 4))):
         if r.random() < 0.12:
             question, answer = smalltalk.turn(p) if r.random() < 0.6 else numbers.one_sum(p)[:2]
             t.say(question, answer, 'is', answer)
