@@ -17,9 +17,10 @@ except ImportError as error:
 sys.path[:0] = [os.environ['LLM_TRAIN'], os.environ['LLM_BUS_TESTS']]
 import harness as h  # noqa: E402
 from gi.repository import GLib  # noqa: E402
-from chat import corpus, data, talk, tokenizer  # noqa: E402
+from chat import corpus, data, talk, tokenizer, train  # noqa: E402
 import generate  # noqa: E402
 import gguf  # noqa: E402
+import model  # noqa: E402
 PROGRAM = os.path.join(os.environ['LLM_TRAIN'], 'chat-model')
 
 
@@ -36,10 +37,10 @@ class Chat(unittest.TestCase):
         at = cls.at
         step('corpus', at('corpus'), '--conversations', '200')
         step('tokenizer', at('corpus'), at('tokenizer'), '--tokens', '500')
-        train = ('train', at('corpus'), at('tokenizer'))
+        run = ('train', at('corpus'), at('tokenizer'))
         options = ('--tiny', '--batch-tokens', '512', '--lr', '0.01')
-        step(*train, at('checkpoint'), '--steps', '3', *options)
-        step(*train, at('again'), '--steps', '3', *options)
+        step(*run, at('checkpoint'), '--steps', '3', *options)
+        step(*run, at('again'), '--steps', '3', *options)
         os.mkdir(at('models'))
         step('export', at('checkpoint'), at('tokenizer'), at('models/chat.gguf'), '--type', 'f32')
         step('export', at('again'), at('tokenizer'), at('again.gguf'), '--type', 'f32')
@@ -76,7 +77,7 @@ class Chat(unittest.TestCase):
             self.assertLess(np.abs(w - small.tensors[name]).max(), np.abs(w).max() / 100, name)
 
     def test_in_the_service(self):
-        words, model = tokenizer.Tokenizer.load(self.at('tokenizer')), gguf.Reader(self.at('models/chat.gguf'))
+        words, file = tokenizer.Tokenizer.load(self.at('tokenizer')), gguf.Reader(self.at('models/chat.gguf'))
         with h.Service(models_dir=self.at('models')) as service:
             for n in range(12):
                 messages = corpus.conversation(7, 'evaluation', n)['messages'][:-1]
@@ -84,9 +85,30 @@ class Chat(unittest.TestCase):
                 packed = [{k: GLib.Variant('s', v) for k, v in m.items()} for m in messages]
                 result = service.call('Chat', '(saa{sv}a{sv})', ('', packed, h.v(temperature=0, max_tokens=1, logprobs=1)))[1]
                 self.assertEqual(result['prompt-tokens'], len(ids), json.dumps(messages))
-                logits = generate.forward(model, np.array(ids)).astype(np.float64)
+                logits = generate.forward(file, np.array(ids)).astype(np.float64)
                 best = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
                 self.assertAlmostEqual(best.max(), result['logprobs'][0]['logprob'], delta=0.02)
+
+    def test_masks(self):
+        """A conversation of a row depends on no other one, and no token on a later one; what is not said weighs little."""
+        config = model.Config(n_vocab=64, **train.TINY)
+        run = train.Run(config, 'cpu', 1, 0.001)
+        row, talks = torch.arange(1, 25)[None] % 64, torch.tensor([[1] * 10 + [2] * 14])
+
+        def logits(tokens):
+            with torch.no_grad():
+                return model.forward(config, run.params, tokens, (*run.rope(24), train.masks(config, talks))).float()
+        changed = row.clone()
+        changed[0, [3, 20]] = 50
+        same = (logits(row) - logits(changed)).abs().amax(-1)[0] == 0
+        self.assertEqual(same.tolist(), [True] * 3 + [False] * 7 + [True] * 10 + [False] * 4)
+        batch = [np.array(a, dtype=np.uint8) for a in ([[5, 6, 7, 8, 9, 0]], [[0, 0, 1, 1, 0, 0]], [[1, 1, 1, 1, 2, 0]])]
+        with torch.no_grad():
+            loss, said = run.loss(batch)
+            seen = model.forward(config, run.params, torch.tensor([[5, 6, 7, 8, 9]]), (*run.rope(5), train.masks(config, torch.tensor([[1, 1, 1, 1, 2]])))).float()[0]
+        each = torch.nn.functional.cross_entropy(seen, torch.tensor([6, 7, 8, 9, 0]), reduction='none')
+        self.assertAlmostEqual(float(said), float(each[1:3].mean()), places=4)
+        self.assertAlmostEqual(float(loss), float((each[1] + each[2] + train.REST * each[0]) / (2 + train.REST)), places=4)
 
     def test_evaluate(self):
         """It runs; who was hardly trained fails."""
