@@ -21,12 +21,6 @@ text_of (GVariant *value)
 
 /* ---- reading ---- */
 
-static gint
-by_name (gconstpointer a, gconstpointer b)
-{
-  return strcmp (*(const char *const *) a, *(const char *const *) b);
-}
-
 static int
 list (LlmClient *client)
 {
@@ -47,7 +41,7 @@ list (LlmClient *client)
 
       g_ptr_array_add (lines, g_strdup_printf ("%-20s %s\n", key, text));
     }
-  g_ptr_array_sort (lines, by_name);
+  g_ptr_array_sort (lines, llmctl_by_name);
   for (guint i = 0; i < lines->len; i++)
     g_print ("%s", (const char *) lines->pdata[i]);
   return 0;

@@ -33,6 +33,23 @@ static const struct {
   { "status", llmctl_status, "", N_("Show the service, its devices and its counters") },
 };
 
+gint
+llmctl_by_name (gconstpointer a, gconstpointer b)
+{
+  return strcmp (*(const char *const *) a, *(const char *const *) b);
+}
+
+GVariant *
+llmctl_statistics (LlmClient *client, GError **error)
+{
+  GVariantBuilder none;
+  g_autoptr (GVariant) reply = NULL;
+
+  g_variant_builder_init (&none, G_VARIANT_TYPE_VARDICT);
+  reply = llm_client_call (client, "GetStatistics", g_variant_new ("(a{sv})", &none), error);
+  return reply != NULL ? g_variant_get_child_value (reply, 0) : NULL;
+}
+
 int
 llmctl_fail (const GError *error)
 {
@@ -96,7 +113,7 @@ command_help (void)
   for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
     {
       g_autofree char *usage = g_strdup_printf ("%s %s", commands[i].name, commands[i].operands);
-      g_string_append_printf (s, "  %-26s %s\n", usage, _(commands[i].summary));
+      g_string_append_printf (s, "  %-31s %s\n", usage, _(commands[i].summary));
     }
   g_string_append (s, _("\nllmctl COMMAND --help shows the options of a command."));
   return g_string_free (s, FALSE);

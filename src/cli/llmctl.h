@@ -34,6 +34,10 @@ int llmctl_status (LlmCtl *ctl, int argc, char **argv);
 LlmClient *llmctl_connect (LlmCtl *ctl);
 /* Prints "llmctl: MESSAGE"; returns 1. */
 int llmctl_fail (const GError *error);
+/* Of a GPtrArray of strings. */
+gint llmctl_by_name (gconstpointer a, gconstpointer b);
+/* GetStatistics: a{sv} of its groups. (transfer full) */
+GVariant *llmctl_statistics (LlmClient *client, GError **error);
 /* a(osa{sv}) of ListModels, or NULL. (transfer full) */
 GVariant *llmctl_list_models (LlmClient *client, GError **error);
 /* An LlmClientProgress: a bar, on a terminal; and the end of its line. */

@@ -49,12 +49,6 @@ print_trouble (const char *name, GVariant *kind)
     g_print (_("%s: after an update %llu were made anew, %llu could not be\n"), name, rebuilds, rebuild_failures);
 }
 
-static gint
-by_name (gconstpointer a, gconstpointer b)
-{
-  return strcmp (*(const char *const *) a, *(const char *const *) b);
-}
-
 typedef void (*PrintKind) (const char *name, GVariant *kind);
 
 static void
@@ -67,7 +61,7 @@ for_each_kind (GVariant *artifacts, PrintKind print)
   g_variant_iter_init (&iter, artifacts);
   while (g_variant_iter_next (&iter, "{&sv}", &name, NULL))
     g_ptr_array_add (names, (gpointer) name);
-  g_ptr_array_sort (names, by_name);
+  g_ptr_array_sort (names, llmctl_by_name);
   for (guint i = 0; i < names->len; i++)
     {
       g_autoptr (GVariant) kind = g_variant_lookup_value (artifacts, names->pdata[i], G_VARIANT_TYPE_VARDICT);
@@ -82,19 +76,16 @@ llmctl_stats (LlmCtl *ctl, int argc, char **argv)
 {
   g_autoptr (LlmClient) client = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) reply = NULL, groups = NULL, artifacts = NULL;
-  GVariantBuilder none;
+  g_autoptr (GVariant) groups = NULL, artifacts = NULL;
 
   if (!llmctl_parse ("stats", "", N_("Shows what was compiled, measured and worked out, and what was found ready."), NULL, &argc, &argv))
     return 2;
   client = llmctl_connect (ctl);
   if (client == NULL)
     return 1;
-  g_variant_builder_init (&none, G_VARIANT_TYPE_VARDICT);
-  reply = llm_client_call (client, "GetStatistics", g_variant_new ("(a{sv})", &none), &error);
-  if (reply == NULL)
+  groups = llmctl_statistics (client, &error);
+  if (groups == NULL)
     return llmctl_fail (error);
-  groups = g_variant_get_child_value (reply, 0);
   artifacts = g_variant_lookup_value (groups, "artifacts", G_VARIANT_TYPE_VARDICT);
   if (artifacts == NULL || g_variant_n_children (artifacts) == 0)
     {

@@ -61,8 +61,7 @@ llmctl_status (LlmCtl *ctl, int argc, char **argv)
 {
   g_autoptr (LlmClient) client = NULL;
   g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) reply = NULL, groups = NULL;
-  GVariantBuilder none;
+  g_autoptr (GVariant) groups = NULL;
   GVariantIter iter;
   const char *name;
   GVariant *group;
@@ -72,16 +71,14 @@ llmctl_status (LlmCtl *ctl, int argc, char **argv)
   client = llmctl_connect (ctl);
   if (client == NULL)
     return 1;
-  g_variant_builder_init (&none, G_VARIANT_TYPE_VARDICT);
-  reply = llm_client_call (client, "GetStatistics", g_variant_new ("(a{sv})", &none), &error);
-  if (reply == NULL)
+  groups = llmctl_statistics (client, &error);
+  if (groups == NULL)
     return llmctl_fail (error);
   print_property (client, _("version"), "Version");
   print_property (client, _("health"), "Health");
   print_property (client, _("default model"), "DefaultModel");
   print_property (client, _("queue"), "QueueLength");
   print_devices (client);
-  groups = g_variant_get_child_value (reply, 0);
   g_variant_iter_init (&iter, groups);
   while (g_variant_iter_loop (&iter, "{&sv}", &name, &group))
     {
