@@ -335,9 +335,10 @@ llm_broker_free (LlmBroker *self)
   g_clear_pointer (&self->collector, llm_collector_free);
   g_clear_pointer (&self->update, llm_update_free);
   cancel_all (self);
-  llm_engine_client_free (self->engine);
-  while (g_main_context_iteration (NULL, FALSE)) /* what has been cancelled calls back */
+  llm_engine_client_shut_down (self->engine);
+  while (g_main_context_iteration (NULL, FALSE)) /* what has been cancelled calls back, and may call the engine again */
     ;
+  llm_engine_client_free (self->engine);
   llm_models_free (self->models);
   llm_device_objects_free (self->devices);
   llm_loader_free (self->loader);

@@ -29,7 +29,7 @@ struct _LlmEngineClient {
   gint64 started_us;
   guint start_timer;
   GCancellable *cancellable;
-  gboolean freed;
+  gboolean shut_down;
   guint refs;
 };
 
@@ -121,14 +121,20 @@ llm_engine_client_stop (LlmEngineClient *self)
 }
 
 void
-llm_engine_client_free (LlmEngineClient *self)
+llm_engine_client_shut_down (LlmEngineClient *self)
 {
   g_autoptr (GError) error = g_error_new (LLM_ERROR, LLM_ERROR_CANCELLED, "the service is shutting down");
 
-  self->freed = TRUE;
+  self->shut_down = TRUE;
   g_cancellable_cancel (self->cancellable);
   drop_process (self);
   fail_waiting (self, error);
+}
+
+void
+llm_engine_client_free (LlmEngineClient *self)
+{
+  llm_engine_client_shut_down (self);
   client_unref (self);
 }
 
@@ -197,7 +203,7 @@ on_dead (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autofree char *reason = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (!self->freed && self->process != NULL && G_OBJECT (self->process->process) == source)
+  if (!self->shut_down && self->process != NULL && G_OBJECT (self->process->process) == source)
     {
       reason = describe_end (G_SUBPROCESS (source));
       if (self->state == STARTING)
@@ -252,7 +258,7 @@ on_configured (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GVariant) info = NULL;
   GTask *task;
 
-  if (self->freed || self->process == NULL || self->process->connection != G_DBUS_CONNECTION (source))
+  if (self->shut_down || self->process == NULL || self->process->connection != G_DBUS_CONNECTION (source))
     ;
   else if (reply == NULL)
     start_failed (self, error);
@@ -275,7 +281,7 @@ on_started (GObject *source, GAsyncResult *result, gpointer user_data)
   g_autoptr (GError) error = NULL;
   LlmEngineProcess *process = llm_engine_process_start_finish (result, &error);
 
-  if (self->freed || self->generation != of->generation)
+  if (self->shut_down || self->generation != of->generation)
     g_clear_pointer (&process, llm_engine_process_free);
   else if (process == NULL)
     start_failed (self, error);
@@ -367,7 +373,14 @@ llm_engine_client_call_async (LlmEngineClient *self, const char *method, GVarian
   call->params = g_variant_ref_sink (params);
   call->fds = fds != NULL ? g_object_ref (fds) : NULL;
   g_task_set_task_data (task, call, call_free);
-  if (++self->n_calls > LLM_ENGINE_MAX_CALLS)
+  self->n_calls++;
+  if (self->shut_down) /* who was told of the end asks again */
+    {
+      g_task_return_new_error (task, LLM_ERROR, LLM_ERROR_CANCELLED, "the service is shutting down");
+      g_object_unref (task);
+      return;
+    }
+  if (self->n_calls > LLM_ENGINE_MAX_CALLS)
     {
       g_task_return_new_error (task, LLM_ERROR, LLM_ERROR_BUSY, "%d calls wait for the engine already; try again later", LLM_ENGINE_MAX_CALLS);
       g_object_unref (task);

@@ -24,7 +24,9 @@ typedef struct {
 /* @path: the program. @configure: a{sv} for Configure (floating references are sunk). */
 /* ... @cache_dir: $CACHE, nullable. */
 LlmEngineClient *llm_engine_client_new (const char *path, const char *cache_dir, GVariant *configure, const LlmEngineClientEvents *events, gpointer user_data);
-/* Kills the engine; calls under way end with Cancelled before this returns or soon after. */
+/* Kills the engine; calls under way end with Cancelled before this returns or soon after, and so does every later call. */
+void llm_engine_client_shut_down (LlmEngineClient *self);
+/* As shut_down; nobody may call it afterwards. */
 void llm_engine_client_free (LlmEngineClient *self);
 
 /* For its next start; floating references are sunk. */

@@ -549,6 +549,37 @@ test_free_with_calls (Fixture *f, gconstpointer data)
   clear_answer (&waiting);
 }
 
+typedef struct {
+  Answer answer;
+  LlmEngineClient *client;
+} Stubborn;
+
+static void
+on_stubborn_answer (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Stubborn *stubborn = user_data;
+  Answer *again = &stubborn->answer;
+
+  g_assert_null (llm_engine_client_call_finish (NULL, result, NULL));
+  llm_engine_client_call_async (stubborn->client, "Statistics", g_variant_new ("()"), NULL, on_answer, again);
+  g_assert_false (llm_engine_client_is_running (stubborn->client)); /* a start would outlive the client */
+}
+
+/* Who hears in free() that his call failed may call again: that fails, too, and starts nothing. */
+static void
+test_call_in_free (Fixture *f, gconstpointer data)
+{
+  Stubborn stubborn = { { f }, f->client };
+
+  f->n_pending++;
+  llm_engine_client_call_async (f->client, "Statistics", g_variant_new ("()"), NULL, on_stubborn_answer, &stubborn);
+  g_main_context_iteration (NULL, FALSE); /* it calls back at once, then */
+  g_clear_pointer (&f->client, llm_engine_client_free);
+  WAIT_FOR (stubborn.answer.over);
+  g_assert_error (stubborn.answer.error, LLM_ERROR, LLM_ERROR_CANCELLED);
+  clear_answer (&stubborn.answer);
+}
+
 /* LLM_ENGINE_MAX_CALLS wait; one more is refused and the others are not harmed. */
 static void
 test_too_many_calls (Fixture *f, gconstpointer data)
@@ -712,6 +743,7 @@ main (int argc, char **argv)
   TEST ("start/no-engine", "/bin/true", set_up_missing, test_start_fails);
   TEST ("stop", NULL, set_up, test_stop);
   TEST ("stop-while-starting", "slow", set_up, test_stop_while_starting);
+  TEST ("call-in-free", NULL, set_up, test_call_in_free);
   TEST ("free-with-calls", NULL, set_up, test_free_with_calls);
   TEST ("limit/calls", NULL, set_up, test_too_many_calls);
   g_test_add_func ("/engine-client/environment", test_environment);
