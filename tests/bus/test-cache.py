@@ -29,9 +29,15 @@ def totals(service, *counters):
 
 
 @contextlib.contextmanager
-def service(cache, **options):
-    with h.Service(arguments=['--cache-dir', cache], **options) as s:
-        yield s
+def service(cache, environment=None):
+    """Without garbage collection, which would come at its own time."""
+    with tempfile.TemporaryDirectory(prefix='llm-config-') as home:
+        os.makedirs(os.path.join(home, 'glib-2.0', 'settings'))
+        with open(os.path.join(home, 'glib-2.0', 'settings', 'keyfile'), 'w') as f:
+            f.write("[org/local/LLM]\ngc-policy='manual'\n")
+        environment = {'GSETTINGS_BACKEND': 'keyfile', 'XDG_CONFIG_HOME': home, **(environment or {})}
+        with h.Service(arguments=['--cache-dir', cache], environment=environment) as s:
+            yield s
 
 
 def generate(s):
