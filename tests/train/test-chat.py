@@ -17,10 +17,7 @@ except ImportError as error:
 sys.path[:0] = [os.environ['LLM_TRAIN'], os.environ['LLM_BUS_TESTS']]
 import harness as h  # noqa: E402
 from gi.repository import GLib  # noqa: E402
-from chat import corpus, data, talk, tokenizer, train  # noqa: E402
-import generate  # noqa: E402
-import gguf  # noqa: E402
-import model  # noqa: E402
+from chat import corpus, data, gguf, model, muon, reference, talk, tokenizer, train  # noqa: E402
 PROGRAM = os.path.join(os.environ['LLM_TRAIN'], 'chat-model')
 
 
@@ -67,6 +64,18 @@ class Chat(unittest.TestCase):
         said = step('train', self.at('corpus'), self.at('tokenizer'), self.at('resumed'), '--steps', '4', '--resume', '--tiny', '--batch-tokens', '512', '--every', '1')
         self.assertIn('from step 3', said)
         self.assertEqual(torch.load(self.at('resumed'))['step'], 4)
+        self.assertEqual(torch.load(self.at('resumed'))['stage'][1], 0)
+        step('corpus', self.at('second'), '--conversations', '50', '--stage', '2')
+        step('train', self.at('second'), self.at('tokenizer'), self.at('resumed'), '--steps', '5', '--resume', '--tiny', '--batch-tokens', '512', '--rate', '0.5', '0')
+        self.assertEqual(torch.load(self.at('resumed'))['stage'][:2], (train.digest(self.at('second')), 4))
+
+        said = step('train', self.at('corpus'), self.at('tokenizer'), self.at('resumed'), '--steps', '4', '--resume', '--tiny')  # the first stage, again
+        self.assertIn('this stage is over', said)
+        self.assertEqual(torch.load(self.at('resumed'))['stage'][1], 4)
+
+    def test_rate(self):
+        self.assertAlmostEqual(train.rate(0, 0, 1, 1), 1 / train.WARM_UP)
+        self.assertEqual([train.rate(1000, p, 0.5, 0) for p in (0, 0.5, 1)], [0.5, 0.25, train.LEAST])
 
     def test_quantised(self):
         small, full = gguf.Reader(self.at('q8_0.gguf')), gguf.Reader(self.at('models/chat.gguf'))
@@ -85,7 +94,7 @@ class Chat(unittest.TestCase):
                 packed = [{k: GLib.Variant('s', v) for k, v in m.items()} for m in messages]
                 result = service.call('Chat', '(saa{sv}a{sv})', ('', packed, h.v(temperature=0, max_tokens=1, logprobs=1)))[1]
                 self.assertEqual(result['prompt-tokens'], len(ids), json.dumps(messages))
-                logits = generate.forward(file, np.array(ids)).astype(np.float64)
+                logits = reference.forward(file, np.array(ids)).astype(np.float64)
                 best = logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
                 self.assertAlmostEqual(best.max(), result['logprobs'][0]['logprob'], delta=0.02)
 
@@ -97,7 +106,7 @@ class Chat(unittest.TestCase):
 
         def logits(tokens):
             with torch.no_grad():
-                return model.forward(config, run.params, tokens, (*run.rope(24), train.masks(config, talks))).float()
+                return model.forward(config, run.params, tokens, (run.rope(24), train.masks(config, talks))).float()
         changed = row.clone()
         changed[0, [3, 20]] = 50
         same = (logits(row) - logits(changed)).abs().amax(-1)[0] == 0
@@ -105,10 +114,35 @@ class Chat(unittest.TestCase):
         batch = [np.array(a, dtype=np.uint8) for a in ([[5, 6, 7, 8, 9, 0]], [[0, 0, 1, 1, 0, 0]], [[1, 1, 1, 1, 2, 0]])]
         with torch.no_grad():
             loss, said = run.loss(batch)
-            seen = model.forward(config, run.params, torch.tensor([[5, 6, 7, 8, 9]]), (*run.rope(5), train.masks(config, torch.tensor([[1, 1, 1, 1, 2]])))).float()[0]
+            seen = model.forward(config, run.params, torch.tensor([[5, 6, 7, 8, 9]]), (run.rope(5), train.masks(config, torch.tensor([[1, 1, 1, 1, 2]])))).float()[0]
         each = torch.nn.functional.cross_entropy(seen, torch.tensor([6, 7, 8, 9, 0]), reduction='none')
         self.assertAlmostEqual(float(said), float(each[1:3].mean()), places=4)
         self.assertAlmostEqual(float(loss), float((each[1] + each[2] + train.REST * each[0]) / (2 + train.REST)), places=4)
+
+    def test_blocks(self):
+        """Queries go by blocks: rows longer than one give what the definition gives."""
+        config, length = model.Config(n_vocab=64, **train.TINY), 2 * model.BLOCK + 9
+        q, k, v = (torch.randn(2, length, heads, config.head_dim) for heads in (config.n_heads, config.n_kv_heads, config.n_kv_heads))
+        mask = torch.full((length, length), float('-inf')).triu(1)
+        keys, values = (x.repeat_interleave(config.n_heads // config.n_kv_heads, 2) for x in (k, v))
+        scores = torch.einsum('bqhd,bkhd->bhqk', q, keys) / config.head_dim ** 0.5 + mask
+        wanted = torch.einsum('bhqk,bkhd->bqhd', scores.softmax(-1), values).flatten(2)
+        self.assertTrue(torch.allclose(model.attention(config, q, k, v, mask), wanted, atol=1e-5))
+
+    def test_gate(self):
+        gate, up = (torch.randn(5, 7, dtype=torch.double, requires_grad=True) for _ in range(2))
+        self.assertTrue(torch.allclose(model.Gate.apply(gate, up), torch.nn.functional.silu(gate) * up))
+        self.assertTrue(torch.autograd.gradcheck(model.Gate.apply, (gate, up)))
+
+    def test_muon(self):
+        """A step turns a matrix the same way whatever the size of its gradient: all singular values are near 1."""
+        for shape in ((32, 64), (64, 32), (48, 48)):
+            w = torch.zeros(shape, requires_grad=True)
+            w.grad = torch.randn(shape) * 1e-4
+            muon.Muon([w], lr=1.0).step()
+            values = torch.linalg.svdvals(w.detach()) / max(1, shape[0] / shape[1]) ** 0.5
+            self.assertGreater(float(values.median()), 0.6)
+            self.assertLess(float(values.max()), 1.4)
 
     def test_evaluate(self):
         """It runs; who was hardly trained fails."""

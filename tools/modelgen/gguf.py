@@ -22,13 +22,17 @@ def pack_string(text):
 
 
 def pack_value(value):
-    """Type number and value; a Python float becomes a float32, an int a uint32."""
+    """Type number and value; a Python float becomes a float32, an int a uint32, in a list an int32."""
     if isinstance(value, bool):
         return struct.pack('<IB', BOOL, value)
     if isinstance(value, int):
         return struct.pack('<II', U32, value)
     if isinstance(value, float):
         return struct.pack('<If', F32, value)
+    if isinstance(value, list):
+        texts = isinstance(value[0], str)
+        items = b''.join(map(pack_string, value)) if texts else struct.pack(f'<{len(value)}i', *value)
+        return struct.pack('<IIQ', ARRAY, STRING if texts else I32, len(value)) + items
     return struct.pack('<I', STRING) + pack_string(value)
 
 

@@ -8,7 +8,7 @@ from array import array
 
 import numpy as np
 
-LENGTHS = (256, 512, 1024)
+LENGTHS = (128, 192, 256, 320, 384, 512, 768, 1024)
 SMALLEST = 40    # a gap at the end of a longer row that is worth filling
 OPEN_ROWS = 24  # a conversation goes into the fullest of these where it fits
 

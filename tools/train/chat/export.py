@@ -4,12 +4,11 @@ import argparse
 
 import torch
 
-from . import world  # noqa: F401
+from . import gguf
 from .talk import TEMPLATE
 from .tokenizer import Tokenizer
-import gguf  # noqa: E402
 
-NAME = 'Local LLM Tiny Chat'
+NAME = 'Tiny Chat'
 FILE_TYPES = {'f32': 0, 'q8_0': 7}
 
 

@@ -5,9 +5,11 @@ Invariant: what can be a fact (a name, a place, a number, a thing in a list) bel
 own text, whatever the seed is.  Closed sets that a schema or a question names (colours, days) are in both.
 """
 import functools
+import string
 import zlib
 
 TRAIN, EVALUATION = 'train', 'evaluation'
+STAGES = 3  # of training; evaluation asks as the last one
 PARTS = 6  # one part in so many is for evaluation
 
 NAMES = '''Anna Ben Clara David Emma Felix Grace Henry Ida Jonas Karin Leo Maria Nina Oscar Paula Quentin Rosa Simon Tina Ursula Victor Wanda
@@ -30,6 +32,9 @@ MONTHS = 'January February March April May June July August September October No
 ONSETS = 'b c d f g h j k l m n p r s t v w z br dr gr kl pl st tr sh th'.split()
 VOWELS = 'a e i o u a e i o ai ea'.split()
 CODAS = ['', '', '', 'n', 'r', 'l', 's', 'm', 'k', 't']
+# By stage: what part is from the lists, the rest is made up; and what part of that is glued of pieces of words, for any spelling.
+REAL = {'name': (0.6, 0.6, 0.45), 'city': (0.7, 0.7, 0.45), 'thing': (0.85, 0.85, 0.5), 'food': (0.85, 0.85, 0.5)}
+GLUED = (0, 0, 0.65)
 
 
 def held_out(text):
@@ -42,11 +47,18 @@ def division(words):
     return {TRAIN: [w for w in words if not held_out(w)], EVALUATION: [w for w in words if held_out(w)]}
 
 
+@functools.lru_cache(None)
+def pieces():
+    """Two to four letters that stand together in a word of the training split, and all single ones."""
+    words = [w.lower() for w in division(tuple(NAMES + CITIES + FOODS + THINGS))[TRAIN]]
+    return sorted({w[i:i + n] for w in words for n in (2, 3, 4) for i in range(len(w) - n + 1)} | set(string.ascii_lowercase))
+
+
 class Pools:
     """What one conversation draws from: a random generator and the words of its split."""
 
-    def __init__(self, r, split):
-        self.r, self.split = r, split
+    def __init__(self, r, split, stage=STAGES):
+        self.r, self.split, self.stage = r, split, stage
         self.used = set()
 
     def mine(self, text):
@@ -61,26 +73,32 @@ class Pools:
         self.used.add(word)
         return word
 
-    def made_up(self, syllables=None):
+    def made_up(self):
         """A name that nobody has: copying it needs the copying, not the knowing."""
         while True:
-            n = syllables or self.r.choice((2, 2, 3))
-            word = ''.join(self.r.choice(ONSETS) + self.r.choice(VOWELS) for _ in range(n)) + self.r.choice(CODAS)
+            if GLUED[self.stage - 1] and self.r.random() < GLUED[self.stage - 1]:
+                word = ''.join(self.r.choice(pieces()) for _ in range(self.r.choice((2, 2, 3))))
+            else:
+                n = self.r.choice((2, 2, 3))
+                word = ''.join(self.r.choice(ONSETS) + self.r.choice(VOWELS) for _ in range(n)) + self.r.choice(CODAS)
             if self.mine(word.capitalize()) and word.capitalize() not in self.used:
                 self.used.add(word.capitalize())
                 return word.capitalize()
 
+    def real(self, kind):
+        return self.r.random() < REAL[kind][self.stage - 1]
+
     def name(self):
-        return self.pick(NAMES) if self.r.random() < 0.6 else self.made_up()
+        return self.pick(NAMES) if self.real('name') else self.made_up()
 
     def city(self):
-        return self.pick(CITIES) if self.r.random() < 0.7 else self.made_up()
+        return self.pick(CITIES) if self.real('city') else self.made_up()
 
     def thing(self):
-        return self.pick(THINGS) if self.r.random() < 0.85 else self.made_up().lower()
+        return self.pick(THINGS) if self.real('thing') else self.made_up().lower()
 
     def food(self):
-        return self.pick(FOODS) if self.r.random() < 0.85 else self.made_up().lower()
+        return self.pick(FOODS) if self.real('food') else self.made_up().lower()
 
     def colour(self):
         return self.shared(COLOURS)

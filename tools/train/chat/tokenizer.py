@@ -8,9 +8,8 @@ import argparse
 import json
 import re
 
-from . import world  # noqa: F401  (puts the folder above on the path)
+from . import bpe
 from .talk import CONTROLS, END_OF_TEXT, IM_END, IM_START, MARKS
-import bpe  # noqa: E402
 
 LETTER, OTHER = r'[^\W\d_]', r'(?:[^\s\w]|_)'  # of Python's \w: letters, numbers and "_"
 WORDS = re.compile(rf"'(?:[sS]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])|(?:[^\r\n\w]|_)?{LETTER}+|\d| ?{OTHER}+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")

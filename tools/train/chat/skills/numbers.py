@@ -7,6 +7,7 @@ A sum belongs to a split by its operands; sums of one digit by operands and word
 Sorting repeats the smallest that is left; counting numbers the items, so that the last number is the answer.
 """
 from .frame import system
+from ..pools import ANIMALS, COLOURS, JOBS
 from ..talk import Talk
 
 SUMS = ['What is {e}?', 'How much is {e}?', '{e} = ?', 'Calculate {e}.', 'Compute {e}.', 'Can you work out {e}?', '{e}', 'What do you get for {e}?',
@@ -92,30 +93,33 @@ def shown(p, items):
 SORT = ['Sort these numbers: {l}', 'Sort {l}.', 'Put these numbers in order: {l}', 'Can you sort {l}?', 'Order these from smallest to largest: {l}',
         'Sort from small to large: {l}', 'Bring {l} into order.']
 BACK = ['Sort these numbers from largest to smallest: {l}', 'Sort in descending order: {l}', 'Order these from largest to smallest: {l}']
+SIZES = ((3, 3, 4, 4, 5, 5, 6), (3, 3, 4, 4, 5), (3, 3, 4, 4, 5))  # of lists to sort, by stage
+LETTERS = 'abcdefghijklmnopqrstuvwxyz'
 ALPHABET = ['Sort these words by the alphabet: {l}', 'Put these words in alphabetical order: {l}', 'Sort alphabetically: {l}']
 
 
 def sorting(p):
     talk, r = Talk('sorting', system(p)), p.r
     for _ in range(r.choice((1, 1, 2))):
-        n = r.choice((3, 3, 4, 4, 5, 5, 6))
+        n = r.choice(SIZES[p.stage - 1])
         if r.random() < 0.15:
             p.used.clear()
-            items = [p.thing() for _ in range(min(n, 4))]
+            items = r.sample(r.choice((COLOURS, ANIMALS, JOBS, LETTERS)), min(n, 5))
             question, back = r.choice(ALPHABET), False
         else:
             low, high = r.choice([(0, 9), (1, 99), (1, 99), (10, 99)])
             items = r.sample(range(low, high + 1), n)
             back = r.random() < 0.25
             question = r.choice(BACK if back else SORT)
-            if not p.mine(','.join(map(str, items))):
-                return sorting(p)
+        if not p.mine(','.join(map(str, items))):
+            return sorting(p)
         answer = ', '.join(map(str, sorted(items, reverse=back)))
         talk.say(question.format(l=shown(p, items)), answer, 'is', answer)
     return talk
 
 
 COUNT = ['How many words are here: {l}', 'Count these: {l}', 'How many things are in this list: {l}', 'Count the items: {l}', 'How many are these: {l}']
+LENGTHS = (0.5, 0.85, 0.85)  # part of the questions that ask for the length of a list, by stage; the others ask how often something occurs
 COUNT_ONE = ['How many times does {x} occur here: {l}', 'Count how often you see {x}: {l}', 'How often does {x} stand here: {l}']
 
 
@@ -123,7 +127,7 @@ def counting(p):
     talk, r = Talk('counting', system(p)), p.r
     for _ in range(r.choice((1, 1, 2))):
         p.used.clear()
-        if r.random() < 0.5:
+        if r.random() < LENGTHS[p.stage - 1]:
             items = [p.r.choice((p.thing, p.food, p.name))() for _ in range(r.randint(2, 8))]
             steps = ', '.join(f'{i} {item}' for i, item in enumerate(items, 1))
             question = r.choice(COUNT).format(l=', '.join(items))

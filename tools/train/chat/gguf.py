@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""GGUF version 3: what the trainer writes and generate.py reads back.
+"""GGUF version 3: what the trainer writes and the tests read back.
 
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
@@ -7,28 +7,9 @@ import struct
 
 import numpy as np
 
-U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
+from modelgen.gguf import ALIGN, ARRAY, BOOL, F32, I32, STRING, U32, header, pack_value
+
 TYPE_F32, TYPE_Q8_0 = 0, 8
-ALIGN = 32
-
-
-def pack_string(text):
-    data = text.encode() if isinstance(text, str) else text
-    return struct.pack('<Q', len(data)) + data
-
-
-def pack_value(value):
-    if isinstance(value, bool):
-        return struct.pack('<IB', BOOL, value)
-    if isinstance(value, int):
-        return struct.pack('<II', U32, value)
-    if isinstance(value, float):
-        return struct.pack('<If', F32, value)
-    if isinstance(value, str):
-        return struct.pack('<I', STRING) + pack_string(value)
-    if isinstance(value[0], str):
-        return struct.pack('<IIQ', ARRAY, STRING, len(value)) + b''.join(map(pack_string, value))
-    return struct.pack('<IIQ', ARRAY, I32, len(value)) + struct.pack(f'<{len(value)}i', *value)
 
 
 def quantise(w):
@@ -44,19 +25,12 @@ def quantise(w):
 def write(path, metadata, tensors, matrices='q8_0'):
     """tensors: name -> float32 array; matrices become Q8_0 (or stay F32 with @matrices "f32"), vectors stay F32."""
     small = lambda w: w.ndim == 2 and matrices == 'q8_0'
-    header, data = [b'GGUF', struct.pack('<IQQ', 3, len(tensors), len(metadata))], []
-    header += [pack_string(k) + pack_value(v) for k, v in metadata.items()]
-    offset = 0
-    for name, w in tensors.items():
-        raw = quantise(w) if small(w) else w.astype('<f4').tobytes()
-        header.append(pack_string(name) + struct.pack('<I', w.ndim) + struct.pack(f'<{w.ndim}Q', *w.shape[::-1])
-                      + struct.pack('<IQ', TYPE_Q8_0 if small(w) else TYPE_F32, offset))
-        raw += bytes(-len(raw) % ALIGN)
-        data.append(raw)
-        offset += len(raw)
-    head = b''.join(header)
+    raw = {name: quantise(w) if small(w) else w.astype('<f4').tobytes() for name, w in tensors.items()}
+    infos = [(name, w.shape[::-1], TYPE_Q8_0 if small(w) else TYPE_F32, len(raw[name])) for name, w in tensors.items()]
     with open(path, 'wb') as f:
-        f.write(head + bytes(-len(head) % ALIGN) + b''.join(data))
+        f.write(header({key: pack_value(value) for key, value in metadata.items()}, infos))
+        for data in raw.values():
+            f.write(data + bytes(-len(data) % ALIGN))
 
 
 class Reader:

@@ -1,11 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs a GGUF file of train.py in numpy: a check of the file that shares no code with the engine."""
-import argparse
-
+"""Computes a GGUF file in numpy: a check that shares no code with the trainer's network nor with the engine."""
 import numpy as np
-
-import bpe
-import gguf
 
 
 def rms_norm(x, g, eps):
@@ -43,34 +38,3 @@ def forward(model, ids):
         gate = h @ w('ffn_gate').T
         x = x + (gate / (1 + np.exp(-gate)) * (h @ w('ffn_up').T)) @ w('ffn_down').T
     return rms_norm(x[-1], t['output_norm.weight'], eps) @ t['token_embd.weight'].T
-
-
-def main():
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument('model')
-    p.add_argument('prompt')
-    p.add_argument('--tokens', type=int, default=200)
-    p.add_argument('--temperature', type=float, default=0.0, help='0 = greedy')
-    p.add_argument('--seed', type=int, default=1)
-    args = p.parse_args()
-    model = gguf.Reader(args.model)
-    letters = {c: b for b, c in bpe.byte_alphabet().items()}
-    tokens, special = model.metadata['tokenizer.ggml.tokens'], model.metadata['tokenizer.ggml.bos_token_id']
-    raw = lambda text: bytes(letters[c] for c in text)
-    encoder = bpe.Encoder([tuple(map(raw, line.split(' '))) for line in model.metadata['tokenizer.ggml.merges']])
-    ids, rng = [special, *encoder.encode(args.prompt)], np.random.default_rng(args.seed)
-    for _ in range(args.tokens):
-        logits = forward(model, np.array(ids)).astype(np.float64)
-        if args.temperature > 0:
-            probs = np.exp((logits - logits.max()) / args.temperature)
-            token = int(rng.choice(len(probs), p=probs / probs.sum()))
-        else:
-            token = int(logits.argmax())
-        if token >= special:
-            break
-        ids.append(token)
-    print(b''.join(raw(tokens[i]) for i in ids[1:]).decode(errors='replace'))
-
-
-if __name__ == '__main__':
-    main()

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Stories of the little world of lexicon.py: plots with a goal, an obstacle and an end.
 
-Story number n depends on (seed, n) alone.  A hero keeps its name, pronoun, food and home
+A story depends on its random generator alone.  A hero keeps its name, pronoun, food and home
 through a story, and what is lost lies where such a thing can lie.
 """
-import argparse
-import hashlib
 import random
 
-import lexicon as lx
+from . import lexicon as lx
 
 ANIMALS, FOLK, ALIVE = lx.rows(lx.ANIMALS), lx.rows(lx.FOLK), lx.rows(lx.ALIVE)
 TREASURES = lx.rows(lx.TREASURES)
@@ -202,33 +200,9 @@ def plot_grow(r, h):
 PLOTS = [plot_lost, plot_lost, plot_share, plot_afraid, plot_learn, plot_friend, plot_rescue, plot_home, plot_grow]
 
 
-def story(seed, n):
-    r = random.Random(f'{seed}/{n}')
-    h = Hero(r)
-    middle, lesson = r.choice(PLOTS)(r, h)
-    parts = [opening(r, h), *middle, ending(r, h, lesson)]
-    first = f'{parts[0]} {parts[1]}'
-    head = ''
-    if r.random() < 0.12:  # people ask for stories
-        ask = r.choice(['Tell me a story about', 'Please tell me a story about', 'Write a story about', 'A story about'])
-        head = f'{ask} {a(h.kind)}.\n\n'
-    return head + '\n\n'.join([first, *parts[2:]])
-
-
-def main():
-    p = argparse.ArgumentParser(description='Writes the training corpus, one story after the other, divided by NUL bytes.')
-    p.add_argument('--stories', type=int, default=60000)
-    p.add_argument('--seed', type=int, default=1)
-    p.add_argument('output')
-    args = p.parse_args()
-    digest = hashlib.sha256()
-    with open(args.output, 'wb') as f:
-        for n in range(args.stories):
-            data = story(args.seed, n).encode() + b'\0'
-            digest.update(data)
-            f.write(data)
-    print(f'{args.stories} stories, sha256 {digest.hexdigest()}')
-
-
-if __name__ == '__main__':
-    main()
+def story(r):
+    """-> the hero, the story."""
+    hero = Hero(r)
+    middle, lesson = r.choice(PLOTS)(r, hero)
+    parts = [opening(r, hero), *middle, ending(r, hero, lesson)]
+    return hero, '\n\n'.join([f'{parts[0]} {parts[1]}', *parts[2:]])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+BLOCK = 128  # queries
 
 @dataclass(frozen=True)
 class Config:
@@ -60,41 +61,61 @@ def new_parameters(config, generator):
 
 
 def rope_table(config, length):
-    """cos, sin: (length, 1, head_dim / 2)."""
+    """Rotations as complex numbers of size 1: (length, 1, head_dim / 2)."""
     freqs = config.rope_base ** (-torch.arange(0, config.head_dim, 2).double() / config.head_dim)
     angles = torch.outer(torch.arange(length).double(), freqs)[:, None, :]
-    return angles.cos().float(), angles.sin().float()
+    return torch.polar(torch.ones_like(angles), angles).to(torch.complex64)
 
 
 def rms_norm(x, weight, eps):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight
 
 
-def rope(x, cos, sin):
+def rope(x, rotations):
     """x: (batch, time, heads, head_dim); rotates the pairs (2i, 2i+1)."""
-    even, odd = x[..., 0::2], x[..., 1::2]
-    return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2)
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * rotations).flatten(-2)
 
 
 def attention(config, q, k, v, mask):
-    """q: (B, T, heads, D), k and v: (B, T, kv heads, D) -> (B, T, heads * D)."""
+    """q: (B, T, heads, D), k and v: (B, T, kv heads, D) -> (B, T, heads * D).
+
+    Queries go by blocks, each with the keys up to its end: nearly half of the square is never computed."""
     batch, time = q.shape[:2]
     kv, group, dim = config.n_kv_heads, config.n_heads // config.n_kv_heads, config.head_dim
     fold = lambda x: x.transpose(1, 2).reshape(batch * kv, time, dim)
-    q = (q * dim ** -0.5).view(batch, time, kv, group, dim).permute(0, 2, 3, 1, 4)
-    scores = torch.bmm(q.reshape(batch * kv, group * time, dim), fold(k).transpose(1, 2))
-    probs = (scores.view(-1, group, time, time) + mask).softmax(-1)
-    out = torch.bmm(probs.view(-1, group * time, time), fold(v))
-    out = out.view(batch, kv, group, time, dim).permute(0, 3, 1, 2, 4)
-    return out.reshape(batch, time, config.d_model)
+    q = (q * dim ** -0.5).view(batch, time, kv, group, dim).permute(0, 2, 3, 1, 4).reshape(batch * kv, group, time, dim)
+    k, v, outs = fold(k).transpose(1, 2), fold(v), []
+    for start in range(0, time, BLOCK):
+        end = min(start + BLOCK, time)
+        scores = torch.bmm(q[:, :, start:end].reshape(batch * kv, -1, dim), k[:, :, :end])
+        probs = (scores.view(-1, group, end - start, end) + mask[..., start:end, :end]).softmax(-1)
+        outs.append(torch.bmm(probs.view(batch * kv, -1, end), v[:, :end]).view(batch, kv, group, end - start, dim))
+    return torch.cat(outs, 3).permute(0, 3, 1, 2, 4).reshape(batch, time, config.d_model)
+
+
+class Gate(torch.autograd.Function):
+    """silu(gate) * up; torch's own derivative of silu is slow in bf16."""
+
+    @staticmethod
+    def forward(ctx, gate, up):
+        s = torch.sigmoid(gate)
+        silu = gate * s
+        ctx.save_for_backward(s, silu, up)
+        return silu * up
+
+    @staticmethod
+    def backward(ctx, grad):
+        s, silu, up = ctx.saved_tensors
+        return grad * up * torch.addcmul(s, silu, 1 - s), grad * silu
 
 
 def forward(config, params, tokens, tables):
-    """tokens: (B, T) -> logits (B, T, n_vocab) in bf16.  tables: make_tables (config, T).
+    """tokens: (B, T) -> logits (B, T, n_vocab) in bf16.  tables: rope_table() and a mask of (B * kv heads or 1, 1, T, T).
 
     Matrix products, softmax and gates run in bf16, the residual stream and the norms in
     f32.  (Autocast does the same with three times the copies.)"""
-    cos, sin, mask = tables
+    rotations, mask = tables
     batch, time = tokens.shape
     half = lambda x: x.to(torch.bfloat16)
     p = {name: half(w) if w.dim() == 2 else w for name, w in params.items()}
@@ -106,14 +127,9 @@ def forward(config, params, tokens, tables):
         w = lambda *names: torch.cat([p[f'blk.{i}.{name}.weight'] for name in names])
         h = norm(x, f'blk.{i}.attn_norm')
         qk, v = F.linear(h, w('attn_q', 'attn_k', 'attn_v')).split(widths, -1)
-        q, k = half(rope(qk.view(batch, time, heads, -1), cos, sin)).split((config.n_heads, config.n_kv_heads), 2)
+        q, k = half(rope(qk.view(batch, time, heads, -1), rotations)).split((config.n_heads, config.n_kv_heads), 2)
         h = attention(config, q, k, v.view(batch, time, config.n_kv_heads, -1), mask)
         x = x + F.linear(h, w('attn_output'))
         gate, up = F.linear(norm(x, f'blk.{i}.ffn_norm'), w('ffn_gate', 'ffn_up')).chunk(2, -1)
-        x = x + F.linear(F.silu(gate) * up, w('ffn_down'))
+        x = x + F.linear(Gate.apply(gate, up), w('ffn_down'))
     return F.linear(norm(x, 'output_norm'), p['token_embd.weight'])
-
-
-def make_tables(config, length):
-    mask = torch.full((length, length), float('-inf')).triu(1)
-    return (*rope_table(config, length), mask.to(torch.bfloat16))
