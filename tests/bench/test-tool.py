@@ -92,7 +92,7 @@ def test_bench(folder):
     assert before < came < time.monotonic()
     assert j['kv-bytes'] >= 4 * 80 * 2 * 2 * 64  # tokens, keys and values, f16, at least 64 wide
     table = run(sys.executable, MARKDOWN, path)
-    assert '| tiny-stories |' in table and 'tg16x4@d64' in table and '| tiny-stories | pp64 | Q8_0 |' in table, table
+    assert '| tiny-chat |' in table and 'tg16x4@d64' in table and '| tiny-chat | pp64 | Q8_0 |' in table, table
     assert json.loads(run(BENCH, '--prompt', '0', '--decode', '2', '-r', '1', '-s', '1', '--no-ops', '--cold', '-d', 'cpu', '--json', '-', MODEL))['results'][0]['ops'] == []
 
 
@@ -186,7 +186,7 @@ def test_peer(folder):
                '--case', '1,0,32,4', '--case', '2,16,0,4', '--json', figures, MODEL)
     rows = json.load(open(figures, encoding='utf-8'))
     assert [r['test'] for r in rows] == ['pp32', 'tg4', 'tg4x2@d16'], rows
-    assert all(r['peer'] > r['ours'] > 0 and r['isa'] == 'scalar' for r in rows) and '| tiny-stories | scalar | pp32 |' in text
+    assert all(r['peer'] > r['ours'] > 0 and r['isa'] == 'scalar' for r in rows) and '| tiny-chat | scalar | pp32 |' in text
     run(sys.executable, PEER, '--libraries', folder, '--headers', folder, '--pair', 'other:scalar', MODEL, fails=(1, 'no libggml-cpu-other'))
 
 

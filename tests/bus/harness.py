@@ -13,9 +13,9 @@ import time
 from gi.repository import Gio, GLib
 
 NAME, PATH = 'org.local.LLM', '/org/local/LLM'
-MODEL = 'tiny-stories'
+MODEL = 'tiny-chat'
 PROMPT = 'Once upon a time'
-ENDLESS = dict(temperature=2.0, logit_bias=GLib.Variant('a{ud}', {1022: -100.0, 1023: -100.0}))  # until the context is full
+ENDLESS = dict(temperature=2.0, logit_bias=GLib.Variant('a{ud}', {2558: -100.0, 2559: -100.0}))  # until the context is full
 PATIENCE = 180  # seconds; nothing here takes two on a quiet machine
 
 SYSTEM_BUS = '''<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"

@@ -19,7 +19,7 @@ class Damage(unittest.TestCase):
         # a sanitizer must not take SIGBUS for its own
         options = os.environ.get('ASAN_OPTIONS', '')
         self.service = h.Service(environment={'LLM_CPU_ISA': 'scalar', 'ASAN_OPTIONS': f'{options}:handle_sigbus=0'.strip(':')})
-        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf'), 'rb') as f:
             self.data = f.read()
         self.expected = self.service.generate(temperature=0, max_tokens=20)[0]
         self.broker = self.service.process.pid
@@ -40,7 +40,7 @@ class Damage(unittest.TestCase):
 
     def variant(self, i):
         """The bundled model with another name, so that its bytes are its own."""
-        changed = self.data.replace(b'Tiny Stories', b'Tiny Storie%d' % i)
+        changed = self.data.replace(b'Tiny Chat', b'Tiny Cha%d' % i)
         self.assertNotEqual(changed, self.data)
         return changed
 

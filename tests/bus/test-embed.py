@@ -115,8 +115,8 @@ class Embed(unittest.TestCase):
         self.expect('LimitsExceeded', self.embed, [text, text, 'x'], truncate=True, says=['2097153', '2097152'])
 
     def test_context(self):
-        self.expect('ContextExceeded', self.embed, ['x', 'word ' * 2000], says=['input 1', '512'])
-        self.assertLess(self.embed(['word ' * 2000], truncate=True)[1]['prompt-tokens'], 513)
+        self.expect('ContextExceeded', self.embed, ['x', 'word ' * 2000], says=['input 1', '1024'])
+        self.assertLess(self.embed(['word ' * 2000], truncate=True)[1]['prompt-tokens'], 1025)
 
     def test_reply_limit(self):
         width = self.embed(['x'])[1]['dimensions']
@@ -178,7 +178,7 @@ class Embed(unittest.TestCase):
     def test_encoder(self):
         listed = {m[1]: m[2] for m in self.service.call('ListModels', '(a{sv})', (h.v(capability='embed'),))[0]}
         self.assertEqual(listed['encoder:latest']['Capabilities'], ['embed'])
-        self.assertIn('embed', listed['tiny-stories:latest']['Capabilities'])
+        self.assertIn('embed', listed['tiny-chat:latest']['Capabilities'])
         rows, result = self.embed(TEXTS[:3], model='encoder')
         self.assertEqual(result['dimensions'], WIDTH)
         alone = [self.embed([text], model='encoder')[0][0] for text in TEXTS[:3]]
@@ -193,14 +193,14 @@ class Embed(unittest.TestCase):
             self.assertEqual(done.returncode, status, done.stderr)
             return done
         rows, _ = self.embed(TEXTS[:2])
-        answer = json.loads(run('embed', 'tiny-stories', *TEXTS[:2]).stdout)
-        self.assertEqual((answer['model'], answer['dimensions']), ('tiny-stories', len(rows[0])))
+        answer = json.loads(run('embed', 'tiny-chat', *TEXTS[:2]).stdout)
+        self.assertEqual((answer['model'], answer['dimensions']), ('tiny-chat', len(rows[0])))
         for a, b in zip(answer['embeddings'], rows):
             for x, y in zip(a, b):
                 self.assertAlmostEqual(x, y, 6)
-        lines = run('embed', 'tiny-stories', '-', '--dimensions=3', '--pooling', 'mean', input='\n'.join(TEXTS[:2]).encode())
+        lines = run('embed', 'tiny-chat', '-', '--dimensions=3', '--pooling', 'mean', input='\n'.join(TEXTS[:2]).encode())
         self.assertEqual([len(r) for r in json.loads(lines.stdout)['embeddings']], [3, 3])
-        numbers = array.array('f', run('embed', '--raw', 'tiny-stories', *TEXTS[:2]).stdout)
+        numbers = array.array('f', run('embed', '--raw', 'tiny-chat', *TEXTS[:2]).stdout)
         self.assertEqual(numbers.tolist(), rows[0] + rows[1])
         self.assertIn(b'--pooling', run('embed', '--help').stdout)
         run('embed', status=2)

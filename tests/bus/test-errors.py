@@ -64,9 +64,9 @@ class Errors(unittest.TestCase):
         self.assertEqual(chat(h.user('Hello'))[0]['role'], 'assistant')
 
     def test_context(self):
-        self.expect('ContextExceeded', self.service.generate, 'word ' * 2000, says=['512'])
+        self.expect('ContextExceeded', self.service.generate, 'word ' * 2000, says=['1024'])
         text, result = self.service.generate('word ' * 100, max_tokens=1000000, temperature=1.5)
-        self.assertLessEqual(result['context-used'], 512)
+        self.assertLessEqual(result['context-used'], 1024)
 
     def test_tokens(self):
         call = self.service.call
@@ -74,8 +74,20 @@ class Errors(unittest.TestCase):
         self.assertEqual(call('Detokenize', '(saua{sv})', ('', ids, {}))[0], 'Once upon a time')
         self.expect('InvalidArgs', call, 'Detokenize', '(saua{sv})', ('', [1, 999999], {}), says=['999999'])
         self.expect('InvalidArgs', call, 'Tokenize', '(ssa{sv})', ('', 'x', h.v(foo=True)), says=['foo'])
-        self.assertEqual(len(call('Tokenize', '(ssa{sv})', ('', 'x', h.v(add_special=True)))[0]), 1 + len(call('Tokenize', '(ssa{sv})', ('', 'x', {}))[0]))
+        self.assertEqual(call('Tokenize', '(ssa{sv})', ('', 'x', h.v(add_special=True))), call('Tokenize', '(ssa{sv})', ('', 'x', {})))  # this one wants none
         self.assertGreater(call('CountTokens', '(saa{sv}a{sv})', ('', h.user('Once upon a time'), {}))[0], 3)
+
+    def test_special_tokens(self):
+        """A model that wants a first token gets it when asked."""
+        flag = b'tokenizer.ggml.add_bos_token' + struct.pack('<IB', 7, 0)
+        data = self.bundled()
+        self.assertIn(flag, data)
+        self.import_bytes(data.replace(flag, flag[:-1] + b'\1'))
+        ids = {special: self.service.call('Tokenize', '(ssa{sv})', ('imported', 'x', h.v(add_special=special)))[0] for special in (False, True)}
+        self.assertEqual(ids[True][1:], ids[False])
+        self.assertEqual(len(ids[True]), len(ids[False]) + 1)
+        path = next(m[0] for m in self.service.call('ListModels', '(a{sv})', ({},))[0] if m[1] == 'imported:latest')
+        self.service.call('Delete', '(a{sv})', ({},), path=path, interface=h.NAME + '.Model')
 
     def test_handle_token_in_use(self):
         self.service.generate(max_tokens=1)
@@ -122,7 +134,7 @@ class Errors(unittest.TestCase):
             return self.do_import(os.dup(f.fileno()))
 
     def bundled(self):
-        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf'), 'rb') as f:
             return f.read()
 
     def test_import_wrong_fds(self):
@@ -141,7 +153,7 @@ class Errors(unittest.TestCase):
         self.expect('InvalidModel', self.import_bytes, data[:8] + struct.pack('<Q', 1 << 60) + data[16:], says=['tensor count'])
         self.expect('InvalidModel', self.import_bytes, data.replace(b'llama.block_count', b'llama.block_counT', 1), says=['block_count'])
         self.expect('NotSupported', self.import_bytes, data.replace(b'\x05\0\0\0\0\0\0\0llama', b'\x05\0\0\0\0\0\0\0klama', 1), says=['klama'])
-        self.assertEqual([m[1] for m in self.service.call('ListModels', '(a{sv})', ({},))[0]], ['tiny-stories:latest'])
+        self.assertEqual([m[1] for m in self.service.call('ListModels', '(a{sv})', ({},))[0]], ['tiny-chat:latest'])
         self.assertEqual(os.listdir(os.path.join(self.service.state, 'blobs')), [])
         h.wait_for(lambda: os.listdir(os.path.join(self.service.state, 'tmp')) == [])
 
@@ -154,13 +166,13 @@ class Errors(unittest.TestCase):
         model = lambda name, method: self.service.call(method, '(a{sv})', ({},), path=listed[name][0], interface=h.NAME + '.Model')
         model('imported:latest', 'Delete')
         self.expect('ModelNotFound', self.service.generate, model='imported')
-        self.expect('NotSupported', model, 'tiny-stories:latest', 'Delete')
+        self.expect('NotSupported', model, 'tiny-chat:latest', 'Delete')
         self.assertEqual(os.listdir(os.path.join(self.service.state, 'blobs')), [])
 
     def test_load_and_unload(self):
         path = self.service.call('GetModel', '(s)', (h.MODEL,))[0]
         request = self.service.call('Load', '(a{sv})', ({},), path=path, interface=h.NAME + '.Model')[0]
-        self.assertEqual(self.service.call('Wait', None, (), path=request, interface=h.NAME + '.Request')[0]['context-window'], 512)
+        self.assertEqual(self.service.call('Wait', None, (), path=request, interface=h.NAME + '.Request')[0]['context-window'], 1024)
         self.assertEqual(self.service.call('Get', '(ss)', (h.NAME, 'LoadedModels'), interface='org.freedesktop.DBus.Properties')[0], [path])
         objects = self.service.call('GetManagedObjects', interface='org.freedesktop.DBus.ObjectManager')[0]
         self.assertEqual(objects[path][h.NAME + '.Model']['State'], 'loaded')

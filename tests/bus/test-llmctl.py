@@ -33,15 +33,15 @@ class LlmCtl(unittest.TestCase):
         self.run_ctl(status=2)
 
     def test_models(self):
-        self.assertIn('tiny-stories:latest', self.run_ctl('list').stdout)
-        self.assertIn('CC0', self.run_ctl('show', 'tiny-stories').stdout)
+        self.assertIn('tiny-chat:latest', self.run_ctl('list').stdout)
+        self.assertIn('CC0', self.run_ctl('show', 'tiny-chat').stdout)
         self.assertIn('no model', self.run_ctl('show', 'nobody', status=1).stderr)
-        file = os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf')
+        file = os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf')
         self.assertEqual(self.run_ctl('import', file, 'copy:1').stdout, 'copy:1\n')
         self.assertIn('No such file', self.run_ctl('import', '/nonexistent', status=1).stderr)
 
     def write_parts(self, folder, n):
-        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf'), 'rb') as f:
             parts = split(f.read(), n)
         paths = [os.path.join(folder, f'pieces-{i + 1:05}-of-{n:05}.gguf') for i in range(n)]
         for path, part in zip(paths, parts):
@@ -84,7 +84,7 @@ class LlmCtl(unittest.TestCase):
         once = self.run_ctl('run', '-t', '0', '-n', '20', '-v', '', h.PROMPT)
         self.assertEqual(once.stdout, self.service.generate(temperature=0, max_tokens=20)[0] + '\n')
         self.assertIn('per second', once.stderr)
-        self.assertIn('tiny-stories', self.run_ctl('ps').stdout)
+        self.assertIn('tiny-chat', self.run_ctl('ps').stdout)
         self.assertIn('Version', self.run_ctl('status').stdout.replace('version', 'Version'))
 
     def test_chat(self):

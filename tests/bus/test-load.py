@@ -90,7 +90,7 @@ class Load(unittest.TestCase):
         h.wait_for(lambda: self.service.statistics()['engine']['models'][0]['kv-pages-used'] == 0)
 
     def test_killed_engine(self):
-        streams = [h.Stream(self.service, h.user(h.PROMPT), **h.ENDLESS) for _ in range(6)]
+        streams = [h.Stream(self.service, h.user(h.PROMPT), max_tokens=200, **h.ENDLESS) for _ in range(6)]
         h.spin(lambda: any(s.text != '' for s in streams))
         os.kill(self.service.engine_pid(), signal.SIGKILL)
         lost = [s.finished for s in streams if s.wait()[0] != '']  # who had no word yet is asked again

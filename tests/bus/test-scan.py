@@ -18,7 +18,7 @@ class Scan(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.service = h.Service()
-        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf'), 'rb') as f:
             cls.data = f.read()
 
     @classmethod
@@ -58,7 +58,7 @@ class Scan(unittest.TestCase):
 
     def variant(self, text):
         """The small model with bytes of its own."""
-        changed = self.data.replace(b'Tiny Stories', text.encode().ljust(12)[:12])
+        changed = self.data.replace(b'Tiny Chat', text.encode().ljust(9)[:9])
         self.assertNotEqual(changed, self.data)
         return changed
 

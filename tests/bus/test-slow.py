@@ -56,7 +56,7 @@ class Slow(unittest.TestCase):
     def test_collecting_import_is_given_up_after_a_minute(self):
         def send(**options):
             fds = Gio.UnixFDList()
-            with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+            with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf'), 'rb') as f:
                 fds.append(f.fileno())
             return self.service.call('Import', '(ahsa{sv})', ([0], 'split', options), fds=fds)[0]
 

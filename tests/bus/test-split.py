@@ -29,7 +29,7 @@ class Split(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.service = h.Service()
-        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf'), 'rb') as f:
             cls.data = f.read()
         cls.expected = cls.service.generate(temperature=0, max_tokens=20)[0]
 
@@ -91,7 +91,7 @@ class Split(unittest.TestCase):
         properties = self.model('split')
         self.assertEqual(properties['Size'], sum(map(len, parts)))
         self.assertEqual(properties['Architecture'], 'llama')
-        self.assertEqual(properties['ParameterCount'], self.model('tiny-stories')['ParameterCount'])
+        self.assertEqual(properties['ParameterCount'], self.model('tiny-chat')['ParameterCount'])
         self.assertEqual(len(self.files('blobs')), 3)
         self.delete('split')
         self.assert_nothing_left()

@@ -19,9 +19,9 @@ class Verify(unittest.TestCase):
     def setUp(self):
         options = os.environ.get('ASAN_OPTIONS', '')
         self.service = h.Service(environment={'ASAN_OPTIONS': f'{options}:handle_sigbus=0'.strip(':')})
-        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), 'rb') as f:
+        with open(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf'), 'rb') as f:
             self.data = f.read()
-        self.other = self.data.replace(b'Tiny Stories', b'Tiny Storiez')  # bytes of its own
+        self.other = self.data.replace(b'Tiny Chat', b'Tiny Chaz')  # bytes of its own
         self.expected = self.service.generate(temperature=0, max_tokens=20)[0]
 
     def tearDown(self):
@@ -157,7 +157,7 @@ class Verify(unittest.TestCase):
             return done
 
         digest = self.send('mine', [self.other])
-        self.assertEqual(ctl('verify', 'mine', 'tiny-stories').stdout, 'mine is what was imported\ntiny-stories is what was imported\n')
+        self.assertEqual(ctl('verify', 'mine', 'tiny-chat').stdout, 'mine is what was imported\ntiny-chat is what was imported\n')
         ctl('pin', 'mine')
         self.assertTrue(self.properties('mine:latest')['Pinned'])
         ctl('unpin', 'mine')
@@ -169,7 +169,7 @@ class Verify(unittest.TestCase):
         ctl('verify', status=2)
         ctl('delete', 'mine')
         self.assertNotIn('mine', ctl('list').stdout)
-        self.assertIn("system's packages", ctl('delete', 'tiny-stories', status=1).stderr)
+        self.assertIn("system's packages", ctl('delete', 'tiny-chat', status=1).stderr)
 
 
 class Bundled(unittest.TestCase):
@@ -178,7 +178,7 @@ class Bundled(unittest.TestCase):
         folder = self.enterContext(tempfile.TemporaryDirectory())
         os.chmod(folder, 0o755)
         path = os.path.join(folder, 'mine.gguf')
-        shutil.copy(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf'), path)
+        shutil.copy(os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf'), path)
         with h.Service(models_dir=folder) as service:
             expected = service.generate(temperature=0, max_tokens=20)[0]
             model = service.call('GetModel', '(s)', ('mine',))[0]

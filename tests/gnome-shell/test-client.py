@@ -67,7 +67,7 @@ class Client(unittest.TestCase):
     def test_service_comes_and_goes(self):
         bus, state, nothing = h.Bus(), tempfile.mkdtemp(), tempfile.mkdtemp()
         environment = dict(bus.environment(), LLM_MODELS_DIR=nothing, LLM_CPU_ISA='scalar')
-        model = os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-stories.gguf')
+        model = os.path.join(os.environ['LLM_MODELS_DIR'], 'tiny-chat.gguf')
         service = None
         client = subprocess.Popen(command('comesAndGoes'), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
