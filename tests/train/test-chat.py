@@ -32,7 +32,7 @@ class Chat(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.mkdtemp(prefix='chat-model-')
         at = cls.at
-        step('corpus', at('corpus'), '--conversations', '200')
+        step('corpus', at('corpus'), '--stage', '1', '--conversations', '200')
         step('tokenizer', at('corpus'), at('tokenizer'), '--tokens', '500')
         run = ('train', at('corpus'), at('tokenizer'))
         options = ('--tiny', '--batch-tokens', '512', '--lr', '0.01')

@@ -33,7 +33,7 @@ def main(arguments=None):
     p.add_argument('--conversations', type=int, default=400000)
     p.add_argument('--seed', type=int, default=1)
     p.add_argument('--split', choices=(TRAIN, EVALUATION), default=TRAIN)
-    p.add_argument('--stage', type=int, choices=range(1, STAGES + 1), default=1, help='of training')
+    p.add_argument('--stage', type=int, choices=range(1, STAGES + 1), default=STAGES, help=f'of training; default {STAGES}')
     p.add_argument('--skill', choices=tuple(SKILLS), help='of this skill alone')
     args = p.parse_args(arguments)
     print(f'{args.conversations} conversations, sha256 {write(args.output, args.seed, args.split, args.conversations, args.skill, args.stage)}')
