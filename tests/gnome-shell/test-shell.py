@@ -22,7 +22,7 @@ import harness as h  # noqa: E402
 
 BUILT, SOURCE = os.environ['LLM_EXTENSION_BUILT'], os.environ['LLM_EXTENSION_SOURCE']
 UUID = 'ask@local-llm'
-QUESTION = 'once upon a time'
+QUESTION = 'Tell me a story about a fox.'
 SETTINGS = f'''[org/gnome/shell]
 enabled-extensions=['{UUID}']
 welcome-dialog-last-shown-version='99'
