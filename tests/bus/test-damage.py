@@ -67,7 +67,7 @@ class Damage(unittest.TestCase):
 
     def answering(self, model):
         """Streams of which one has begun, and all have seconds to go."""
-        streams = [h.Stream(self.service, h.user(h.PROMPT), model=model, **h.ENDLESS) for _ in range(6)]
+        streams = [h.Stream(self.service, h.user(h.PROMPT), model=model, max_tokens=300, **h.ENDLESS) for _ in range(6)]
         h.spin(lambda: any(s.text != '' for s in streams))
         return streams
 
