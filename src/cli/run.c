@@ -90,6 +90,7 @@ answer (LlmCtl *ctl, LlmClient *client, const char *model, Chat *chat)
   g_string_truncate (chat->answer, 0);
   result = llm_client_stream (client, model, messages, options, on_token, chat, ctl->cancellable, &error);
   fputs ("\n", stdout);
+  fflush (stdout); /* the figures go to standard error */
   if (result != NULL && verbose)
     print_figures (result);
   if (result == NULL && g_cancellable_is_cancelled (ctl->cancellable))

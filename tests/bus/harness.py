@@ -15,6 +15,7 @@ from gi.repository import Gio, GLib
 NAME, PATH = 'org.local.LLM', '/org/local/LLM'
 MODEL = 'tiny-chat'
 PROMPT = 'Once upon a time'
+# <|im_end|> and <|endoftext|> of the bundled model never come.
 ENDLESS = dict(temperature=2.0, logit_bias=GLib.Variant('a{ud}', {2558: -100.0, 2559: -100.0}))  # until the context is full
 PATIENCE = 180  # seconds; nothing here takes two on a quiet machine
 

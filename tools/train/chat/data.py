@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Conversations packed into rows of 256, 512 or 1,024 tokens, and the order of the batches.
+"""Conversations packed into rows of LENGTHS tokens, and the order of the batches.
 
 Invariant: a conversation is never cut and never sees another one of its row (the mask is by its number), and batch n
-depends on the seed alone, so that a resumed run goes on where the first one stopped.
+of a stage depends on the seed alone, so that a resumed run goes on where the first one stopped.
 """
 from array import array
 
 import numpy as np
 
 LENGTHS = (128, 192, 256, 320, 384, 512, 768, 1024)
-SMALLEST = 40    # a gap at the end of a longer row that is worth filling
+SMALLEST = 40   # a gap at the end of a longer row that is worth filling
 OPEN_ROWS = 24  # a conversation goes into the fullest of these where it fits
 
 

@@ -12,15 +12,16 @@ import torch.nn.functional as F
 
 BLOCK = 128  # queries
 
+
 @dataclass(frozen=True)
 class Config:
-    n_vocab: int = 1024
-    d_model: int = 128
-    d_ff: int = 256
-    n_layers: int = 5
-    n_heads: int = 4
-    n_kv_heads: int = 2
-    context: int = 512
+    n_vocab: int
+    d_model: int
+    d_ff: int
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    context: int
     rms_eps: float = 1e-5
     rope_base: float = 10000.0
 

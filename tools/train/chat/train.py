@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Corpus and tokenizer -> checkpoint.  AdamW, cosine schedule, loss on what the assistant says and a little on the rest.
+"""Corpus and tokenizer -> checkpoint.  Muon and AdamW, a rate in a straight line, loss on what the assistant says and a little on the rest.
 
 The network is that of model.py.  A checkpoint has the weights, the optimizers, the step, the time spent and where its stage began
 (a stage is a corpus): with --resume a run goes on as if it had not been stopped.
@@ -19,10 +19,10 @@ from .tokenizer import Tokenizer, read
 
 SHAPE = dict(d_model=256, d_ff=512, n_layers=6, n_heads=4, n_kv_heads=2, context=1024)
 TINY = dict(d_model=32, d_ff=64, n_layers=2, n_heads=2, n_kv_heads=1, context=1024)
-WARM_UP = 100     # steps
-LEAST = 0.01      # of the peak
-MUON = 10        # times the rate of AdamW
-REST = 0.1        # weight of what the assistant does not say
+WARM_UP = 100  # steps
+LEAST = 0.01   # of the peak
+MUON = 10      # times the rate of AdamW
+REST = 0.1     # weight of what the assistant does not say
 
 
 def rate(step, progress, start, end):
